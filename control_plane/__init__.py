@@ -1,0 +1,1 @@
+"""Flask application that decides what Triton serves and answers REST and OpenAI-compatible requests."""

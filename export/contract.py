@@ -1,0 +1,41 @@
+"""Names that export, serving, training and the control plane must agree on. Standard library only."""
+
+from pathlib import Path
+
+# Files of a version directory, model_repository/<model>/<version>/.
+MODEL_FILE = "model.onnx"
+TOKENIZER_FILE = "tokenizer.json"
+MANIFEST_FILE = "manifest.json"
+CONFIG_FILE = "config.pbtxt"
+
+# Triton backends that serve the models (serving/backends/<name>/model.py).
+TEXT_ENCODER_BACKEND = "text_encoder"
+
+# Tensors of the text_encoder backend.
+TEXT_INPUT = "text"                # BYTES [1], UTF-8
+EMBEDDING_OUTPUT = "embedding"     # FP32 [dimension]
+TOKEN_COUNT_OUTPUT = "token_count"  # INT32 [1], special tokens and prompt included, after truncation
+
+# Request parameters of the text_encoder backend (KServe v2 "parameters").
+PROMPT_NAME_PARAMETER = "prompt_name"  # string: a prompt of the manifest, put before every text
+TRUNCATE_PARAMETER = "truncate"        # bool: false makes an over-long text an error
+NORMALIZE_PARAMETER = "normalize"      # bool: overrides whether embeddings have length 1
+
+# Tensors of an encoder's ONNX graph.
+INPUT_IDS = "input_ids"                # int64 [rows, tokens]
+ATTENTION_MASK = "attention_mask"      # int64 [rows, tokens]
+POOLING_MASK = "pooling_mask"          # int64 [rows, tokens]; only where the prompt is left out of the pooling
+RAW_EMBEDDING = "raw_embedding"        # float32 [rows, dimension], before the final normalisation
+UNIT_EMBEDDING = "unit_embedding"      # float32 [rows, dimension], length 1
+
+
+class ConchError(Exception):
+    """Base of every error whose message is written for the user: what was wrong, where, and what to do."""
+
+
+def version_numbers(model_dir: Path) -> list[int]:
+    """Return the version numbers published under `model_dir`, ascending; staging directories do not count."""
+    if not model_dir.is_dir():
+        return []
+    names = (path.name for path in model_dir.iterdir() if path.is_dir())
+    return sorted(int(name) for name in names if name.isascii() and name.isdigit() and int(name) > 0)

