@@ -1,6 +1,10 @@
 """Names that export, serving, training and the control plane must agree on. Standard library only."""
 
+import re
 from pathlib import Path
+
+# A model's name is a directory name and part of URLs, so it has no slash, no `..` and no control character.
+MODEL_NAME_PATTERN = re.compile(r"^[A-Za-z0-9](?!.*\.\.)[A-Za-z0-9._-]{0,63}\Z")
 
 # Files of a version directory, model_repository/<model>/<version>/.
 MODEL_FILE = "model.onnx"

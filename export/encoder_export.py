@@ -1,0 +1,115 @@
+"""Exports an embedding checkpoint to a version in the model repository: load, trace, prove, publish."""
+
+import dataclasses
+import datetime
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version as package_version
+from pathlib import Path
+
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.models import Pooling
+
+from export.catalog import CatalogEntry
+from export.checkpoint_model import load_sentence_transformer
+from export.contract import MODEL_FILE, TOKENIZER_FILE, version_numbers
+from export.encoder_graph import export_graph, pools_prompt
+from export.errors import UnsupportedModelError
+from export.manifest import Manifest, read_manifest, sha256_of
+from export.onnx_precision import fuse_graph, quantize_graph
+from export.parity import MIN_COSINE, prove_parity
+from export.publish import publish_version, stage_version
+from export.sources.checkpoint import Checkpoint
+from export.triton_config import encoder_config
+
+STEPS = ("load checkpoint", "trace graph", "fit engine", "write tokenizer", "prove parity", "publish")
+_RECORDED_PACKAGES = ("torch", "transformers", "sentence-transformers", "onnx", "onnxruntime", "openvino")
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """What to export and how."""
+
+    entry: CatalogEntry
+    checkpoint: Checkpoint
+    repository: Path
+    name: str
+    engine: str
+    precision: str
+    min_cosine: float | None = None  # None: the project's bound, which int8 cannot use
+
+
+def export_encoder(request: ExportRequest, on_step: Callable[[str], None] = lambda step: None) -> Path:
+    """Export one version and return its directory; `on_step` hears the name of each step as it begins.
+
+    Raises UnsupportedModelError or ParityError; the repository is then what it was.
+    """
+    if request.precision == "int8" and request.min_cosine is None:
+        raise UnsupportedModelError("int8 does not reach the usual parity bound; say how close it must be with "
+                                    "--min-cosine, for example --min-cosine 0.97")
+    on_step(STEPS[0])
+    model = load_sentence_transformer(request.checkpoint.path)
+    _apply_catalog_prompts(model, request.entry)
+    with stage_version(request.repository, request.name) as (staging, version):
+        _check_same_dimension(request.repository / request.name, model.get_sentence_embedding_dimension())
+        on_step(STEPS[1])
+        export_graph(model, staging / MODEL_FILE)
+        on_step(STEPS[2])
+        _fit_engine(model, staging / MODEL_FILE, request)
+        on_step(STEPS[3])
+        model.tokenizer.backend_tokenizer.save(str(staging / TOKENIZER_FILE))
+        manifest = _describe(model, staging, version, request)
+        manifest.write(staging)
+        on_step(STEPS[4])
+        figures = prove_parity(model, staging, request.min_cosine or MIN_COSINE)
+        dataclasses.replace(manifest, parity=dataclasses.asdict(figures)).write(staging)
+        on_step(STEPS[5])
+        return publish_version(staging, version, encoder_config(request.name, manifest.dimension))
+
+
+def _apply_catalog_prompts(model: SentenceTransformer, entry: CatalogEntry) -> None:
+    """Give the model the catalog's prompts where the checkpoint brings none of its own."""
+    if not any(model.prompts.values()) and entry.prompts:
+        model.prompts = dict(entry.prompts)
+        model.default_prompt_name = entry.default_prompt
+
+
+def _check_same_dimension(model_dir: Path, dimension: int) -> None:
+    """Refuse a version whose vectors could not be compared with those that clients have stored."""
+    versions = version_numbers(model_dir)
+    if not versions:
+        return
+    existing = read_manifest(model_dir / str(versions[-1])).dimension
+    if existing != dimension:
+        raise UnsupportedModelError(f"{model_dir.name} has {existing} dimensions and this checkpoint {dimension}: stored "
+                                    "vectors would no longer compare; export it under another --name")
+
+
+def _fit_engine(model: SentenceTransformer, path: Path, request: ExportRequest) -> None:
+    """Rewrite the graph for ONNX Runtime; OpenVINO fuses by itself and does not read fused operators."""
+    if request.engine != "onnxruntime":
+        return
+    config = model[0].auto_model.config
+    fuse_graph(path, config.num_attention_heads, config.hidden_size)
+    if request.precision == "int8":
+        quantize_graph(path)
+
+
+def _describe(model: SentenceTransformer, staging: Path, version: int, request: ExportRequest) -> Manifest:
+    return Manifest(
+        model=request.name, version=version, task="embedding",
+        source=request.checkpoint.source, revision=request.checkpoint.revision,
+        engine=request.engine, precision=request.precision,
+        dimension=model.get_sentence_embedding_dimension(), max_tokens=model.max_seq_length,
+        pad_token_id=model.tokenizer.pad_token_id,
+        pooling=_pooling_modes(model), pools_prompt=pools_prompt(model),
+        normalized=type(model[-1]).__name__ == "Normalize",
+        prompts=dict(model.prompts), default_prompt=model.default_prompt_name,
+        created_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        built_with={name: package_version(name) for name in _RECORDED_PACKAGES},
+        files={path.name: sha256_of(path) for path in sorted(staging.iterdir())})
+
+
+def _pooling_modes(model: SentenceTransformer) -> tuple[str, ...]:
+    modes = [module.pooling_mode for module in model if isinstance(module, Pooling)]
+    return tuple(mode for item in modes for mode in ([item] if isinstance(item, str) else item))

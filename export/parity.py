@@ -1,0 +1,94 @@
+"""The parity gate: a staged version must compute what sentence-transformers computes in float32.
+
+The staged version is run by the serving code in a process of its own (`python -m serving.encode`), so that what is
+proven is what will serve. Knows nothing of how the version was made.
+"""
+
+import io
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from sentence_transformers import SentenceTransformer
+
+from export.errors import ParityError
+from export.golden import GoldenBatch, golden_batches, golden_texts
+
+# The project's promise; bf16 reaches 0.99997 on all-MiniLM-L6-v2.
+MIN_COSINE = 0.9999
+# Cosine does not see length. Embeddings that are not normalised must also have the right length.
+MAX_NORM_ERROR = 0.01
+
+
+@dataclass(frozen=True)
+class ParityFigures:
+    """How close the export is to the original, over every row of every batch composition."""
+
+    min_cosine: float
+    max_norm_error: float     # largest relative difference of lengths
+    max_abs_difference: float
+    rows: int                 # rows compared
+    batches: int              # batch compositions
+    required_cosine: float
+    worst_text: str           # the text with the lowest cosine, shortened
+
+
+def prove_parity(model: SentenceTransformer, version_dir: Path, required_cosine: float) -> ParityFigures:
+    """Compare the staged version with `model`; raises ParityError with the figures when it is not equal enough."""
+    texts = golden_texts(model.max_seq_length)
+    batches = golden_batches(len(texts), sorted(_real_prompts(model)))
+    actual = _run_staged(version_dir, texts, batches)
+    figures = _compare(model, texts, batches, actual, required_cosine)
+    if not figures.min_cosine >= required_cosine:  # also catches NaN
+        raise ParityError(f"lowest cosine to sentence-transformers is {figures.min_cosine:.6f} but {required_cosine} is "
+                          f"required (worst text: {figures.worst_text!r}); the repository is unchanged")
+    if not figures.max_norm_error <= MAX_NORM_ERROR:
+        raise ParityError(f"embedding lengths differ by up to {figures.max_norm_error:.2%} from sentence-transformers "
+                          f"but {MAX_NORM_ERROR:.0%} is allowed; the repository is unchanged")
+    return figures
+
+
+def _real_prompts(model: SentenceTransformer) -> set[str]:
+    return {name for name, prompt in model.prompts.items() if prompt}
+
+
+def _run_staged(version_dir: Path, texts: list[str], batches: list[GoldenBatch]) -> list[np.ndarray]:
+    """Embed every batch with the serving code; returns float32 [rows, dimension] for each."""
+    job = {"batches": [{"texts": [texts[index] for index in batch.indices], "prompt_name": batch.prompt_name}
+                       for batch in batches]}
+    run = subprocess.run([sys.executable, "-m", "serving.encode", str(version_dir)],
+                         input=json.dumps(job).encode(), capture_output=True)
+    if run.returncode != 0:
+        reason = run.stderr.decode(errors="replace").strip().splitlines()
+        raise ParityError(f"the exported model does not run: {reason[-1] if reason else run.returncode}")
+    with np.load(io.BytesIO(run.stdout)) as arrays:
+        return [arrays[str(index)] for index in range(len(batches))]
+
+
+def _compare(model: SentenceTransformer, texts: list[str], batches: list[GoldenBatch], actual: list[np.ndarray],
+             required_cosine: float) -> ParityFigures:
+    references: dict[str | None, np.ndarray] = {}
+    rows = []
+    for batch, found in zip(batches, actual, strict=True):
+        if batch.prompt_name not in references:
+            references[batch.prompt_name] = _reference(model, texts, batch.prompt_name)
+        expected = references[batch.prompt_name][list(batch.indices)]
+        if found.shape != expected.shape:
+            raise ParityError(f"the exported model gives shape {found.shape}, sentence-transformers {expected.shape}")
+        rows.append((np.array(batch.indices), expected, found))
+    indices, expected, found = (np.concatenate(parts) for parts in zip(*rows, strict=True))
+    lengths, found_lengths = np.linalg.norm(expected, axis=1), np.linalg.norm(found, axis=1)
+    cosines = np.sum(expected * found, axis=1, dtype=np.float64) / (lengths * found_lengths)
+    worst = int(np.argmin(cosines))
+    return ParityFigures(
+        min_cosine=float(cosines[worst]), max_norm_error=float(np.max(np.abs(found_lengths / lengths - 1))),
+        max_abs_difference=float(np.max(np.abs(expected - found))), rows=len(indices), batches=len(batches),
+        required_cosine=required_cosine, worst_text=texts[indices[worst]][:40])
+
+
+def _reference(model: SentenceTransformer, texts: list[str], prompt_name: str | None) -> np.ndarray:
+    """Embed each text alone, so that no padding is involved; float32 [texts, dimension]."""
+    return model.encode(texts, prompt_name=prompt_name, batch_size=1, convert_to_numpy=True, show_progress_bar=False)

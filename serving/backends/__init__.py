@@ -1,0 +1,1 @@
+"""Python-based backends that Triton runs; each folder is one backend."""

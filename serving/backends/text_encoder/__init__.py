@@ -1,0 +1,1 @@
+"""The backend of embedding models: model.py is what Triton calls."""

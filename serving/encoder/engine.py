@@ -1,0 +1,52 @@
+"""The small interface behind which the engines sit, and the one place that picks an engine. Knows nothing of texts.
+
+Every engine runs as many micro-batches at once as it has threads, one thread each: on two cores that embeds more
+texts a second than giving both cores to one micro-batch after the other (docs/decisions/0004).
+"""
+
+import importlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from export.contract import ATTENTION_MASK, INPUT_IDS, MODEL_FILE, POOLING_MASK, RAW_EMBEDDING, UNIT_EMBEDDING
+from serving.encoder.batching import MicroBatch
+from serving.errors import VersionLoadError
+
+OUTPUTS = (RAW_EMBEDDING, UNIT_EMBEDDING)
+Embeddings = tuple[np.ndarray, np.ndarray]  # raw and unit, each float32 [rows, dimension]
+
+# Imported by name, so that a server process loads only the runtime that its manifest asks for.
+_ENGINE_MODULES = {
+    "openvino": "serving.encoder.openvino_engine",
+    "onnxruntime": "serving.encoder.onnxruntime_engine",
+}
+
+
+class Engine(Protocol):
+    """Runs micro-batches; the i-th result belongs to the i-th micro-batch."""
+
+    streams: int  # micro-batches that run at once
+
+    def run(self, batches: Sequence[MicroBatch]) -> list[Embeddings]:
+        """Compute raw and unit embeddings of every micro-batch."""
+
+
+def load_engine(version_dir: Path, engine: str, precision: str, threads: int) -> Engine:
+    """Load the graph of `version_dir`; raises VersionLoadError naming the file and the engine's own reason."""
+    path = version_dir / MODEL_FILE
+    if engine not in _ENGINE_MODULES:
+        raise VersionLoadError(f"{version_dir}: unknown engine {engine!r}; known: {', '.join(_ENGINE_MODULES)}")
+    module = importlib.import_module(_ENGINE_MODULES[engine])
+    try:
+        return module.load(path, precision, threads)
+    except Exception as error:  # each runtime has its own error types, all of them mean: this graph does not load
+        raise VersionLoadError(f"{path} cannot be loaded by {engine}: {error}") from error
+
+
+def engine_inputs(batch: MicroBatch, names: Iterable[str]) -> dict[str, np.ndarray]:
+    """Return the tensors of `batch` that a graph with inputs `names` takes, each int64 [rows, tokens]."""
+    tensors = {INPUT_IDS: batch.input_ids, ATTENTION_MASK: batch.attention_mask, POOLING_MASK: batch.pooling_mask}
+    return {name: tensors[name] for name in names}

@@ -1,0 +1,47 @@
+"""OpenVINO on the CPU, with the precision that the manifest names."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import openvino
+
+from serving.encoder.batching import MicroBatch
+from serving.encoder.engine import OUTPUTS, Embeddings, engine_inputs
+
+# Values of OpenVINO's INFERENCE_PRECISION_HINT (its CPU device page). bf16 on a processor without it falls back to
+# f32, which is slower but at least as exact.
+_PRECISION_HINTS = {"fp32": "f32", "bf16": "bf16"}
+
+
+class OpenVinoEngine:
+    """A compiled graph with one stream of one thread for each core given."""
+
+    def __init__(self, compiled: openvino.CompiledModel, streams: int) -> None:
+        self.streams = streams
+        self._inputs = [port.any_name for port in compiled.inputs]
+        self._queue = openvino.AsyncInferQueue(compiled, streams)
+        self._queue.set_callback(_collect)
+
+    def run(self, batches: Sequence[MicroBatch]) -> list[Embeddings]:
+        """Compute raw and unit embeddings of every micro-batch."""
+        results: list[Embeddings | None] = [None] * len(batches)
+        for index, batch in enumerate(batches):
+            self._queue.start_async(engine_inputs(batch, self._inputs), (results, index), share_inputs=True)
+        self._queue.wait_all()
+        return results
+
+
+def load(model_file: Path, precision: str, threads: int) -> OpenVinoEngine:
+    """Compile `model_file` for `threads` streams."""
+    compiled = openvino.Core().compile_model(model_file, "CPU", {
+        "INFERENCE_PRECISION_HINT": _PRECISION_HINTS[precision],
+        "NUM_STREAMS": threads,
+        "INFERENCE_NUM_THREADS": threads,
+    })
+    return OpenVinoEngine(compiled, threads)
+
+
+def _collect(request, place) -> None:
+    """Keep a finished request's outputs; they are copied because the request's buffers are used again."""
+    results, index = place
+    results[index] = tuple(request.get_tensor(name).data.copy() for name in OUTPUTS)
