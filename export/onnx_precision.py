@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 
+from onnx import TensorProto
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.transformers.optimizer import optimize_model
 
@@ -19,5 +20,6 @@ def quantize_graph(path: Path) -> None:
     float_path = path.with_suffix(".float.onnx")
     path.rename(float_path)
     # On processors without VNNI, 8-bit weights can overflow 16-bit sums; 7 bits cannot (ONNX Runtime: quantization).
-    quantize_dynamic(float_path, path, per_channel=True, reduce_range=True, weight_type=QuantType.QInt8)
+    quantize_dynamic(float_path, path, per_channel=True, reduce_range=True, weight_type=QuantType.QInt8,
+                     extra_options={"DefaultTensorType": TensorProto.FLOAT})  # fused operators hide their types
     float_path.unlink()

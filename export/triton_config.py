@@ -1,10 +1,6 @@
 """Writes config.pbtxt, the part of a model that Triton reads. Knows nothing of weights."""
 
-from export.contract import EMBEDDING_OUTPUT, TEXT_ENCODER_BACKEND, TEXT_INPUT, TOKEN_COUNT_OUTPUT
-
-# Rows that Triton may put into one batch. The backend cuts it into micro-batches, so a large value costs no padding;
-# it bounds how long one batch keeps the next waiting (about 0.15 s for short texts on two cores).
-MAX_BATCH_SIZE = 128
+from export.contract import EMBEDDING_OUTPUT, MAX_BATCH_SIZE, TEXT_ENCODER_BACKEND, TEXT_INPUT, TOKEN_COUNT_OUTPUT
 
 _ENCODER = """\
 name: "{name}"

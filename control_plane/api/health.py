@@ -1,0 +1,44 @@
+"""/health (is this process alive) and /ready (would a request be answered), for load balancers; no key needed."""
+
+import orjson
+from flask import Response, current_app
+from flask_openapi3 import APIBlueprint, Tag
+from pydantic import BaseModel
+
+from control_plane.problems import RETRY_AFTER_S
+from control_plane.services import services
+
+blueprint = APIBlueprint("health", __name__, abp_tags=[Tag(name="health")])
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    status: str
+    service: str
+    loaded_models_count: int | None
+
+
+class Readiness(BaseModel):
+    """For every model that is or should be loaded: `ready`, or why not."""
+
+    ready: bool
+    models: dict[str, str]
+
+
+@blueprint.get("/health", responses={"200": Health}, summary="Liveness")
+def health():
+    """Answer whenever the process is alive, also without Triton."""
+    return {"status": "healthy", "service": "conch", "loaded_models_count": services(current_app).models.loaded_count()}
+
+
+@blueprint.get("/ready", responses={"200": Readiness, "503": Readiness}, summary="Readiness")
+def ready():
+    """Answer 200 when every model that should be loaded has just answered an inference, else 503."""
+    models = services(current_app).models.readiness()
+    is_ready = all(state == "ready" for state in models.values())
+    response = Response(orjson.dumps({"ready": is_ready, "models": models}), 200 if is_ready else 503,
+                        content_type="application/json")
+    if not is_ready:
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return response

@@ -1,0 +1,79 @@
+"""Which models are known and which are exported: the catalog and the model repository together. Asks no Triton."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from control_plane.errors import (
+    InvalidRequestError,
+    ModelNotExportedError,
+    ModelNotFoundError,
+    ModelNotServableError,
+)
+from export.catalog import Catalog, CatalogEntry
+from export.contract import CONFIG_FILE, MODEL_NAME_PATTERN, version_numbers
+from export.manifest import Manifest, read_manifest
+
+
+@dataclass(frozen=True)
+class KnownModel:
+    """A model by its name in the repository; at least one of `entry` and `versions` is not empty."""
+
+    name: str
+    entry: CatalogEntry | None   # None for a model that is only in the repository
+    versions: list[int]          # exported version numbers, ascending
+
+
+class ModelRegistry:
+    """Answers from the disk each time, so that a new export is seen without a restart."""
+
+    def __init__(self, catalog: Catalog, repository: Path) -> None:
+        self._catalog = catalog
+        self._repository = repository
+
+    def all(self) -> list[KnownModel]:
+        """Return every known model: those of the catalog in its order, then the others of the repository by name."""
+        names = [entry.alias for entry in self._catalog.entries]
+        others = sorted(set(self._exported_names()) - set(names))
+        return [self._known(name) for name in [*names, *others]]
+
+    def find(self, name: str) -> KnownModel:
+        """Return the model with this name, alias or hub id.
+
+        Raises InvalidRequestError for a name that no model can have, ModelNotFoundError listing the known ones.
+        """
+        if name in self._catalog:
+            return self._known(self._catalog.find(name).alias)
+        if not MODEL_NAME_PATTERN.match(name) and not _looks_like_hub_id(name):
+            raise InvalidRequestError("model", f"{name!r} is not a model name: letters, digits, '.', '_' and '-', "
+                                               "at most 64, or a hub id like org/name")
+        if name in self._exported_names():
+            return self._known(name)
+        raise ModelNotFoundError(name, [model.name for model in self.all()])
+
+    def servable(self, name: str) -> KnownModel:
+        """Return the model if it has a version to load; raises ModelNotServableError or ModelNotExportedError."""
+        model = self.find(name)
+        if model.entry and model.entry.unsupported:
+            raise ModelNotServableError(model.name, model.entry.unsupported)
+        if not model.versions:
+            raise ModelNotExportedError(model.name)
+        return model
+
+    def manifest(self, model: KnownModel, version: int) -> Manifest:
+        """Return the manifest of one version."""
+        return read_manifest(self._repository / model.name / str(version))
+
+    def _known(self, name: str) -> KnownModel:
+        entry = self._catalog.find(name) if name in self._catalog else None
+        return KnownModel(name, entry, version_numbers(self._repository / name))
+
+    def _exported_names(self) -> list[str]:
+        if not self._repository.is_dir():
+            return []
+        return [path.name for path in self._repository.iterdir()
+                if MODEL_NAME_PATTERN.match(path.name) and (path / CONFIG_FILE).is_file() and version_numbers(path)]
+
+
+def _looks_like_hub_id(name: str) -> bool:
+    owner, slash, rest = name.partition("/")
+    return bool(slash and MODEL_NAME_PATTERN.match(owner) and MODEL_NAME_PATTERN.match(rest))

@@ -1,0 +1,110 @@
+"""Every error as an RFC 9457 problem+json answer, mapped here and nowhere else.
+
+Under /v1 the answer also carries OpenAI's `error` object, so that the official client shows the message.
+"""
+
+import logging
+
+import orjson
+from flask import Flask, Response, request
+from pydantic import BaseModel, ValidationError
+from werkzeug.exceptions import HTTPException
+
+from control_plane import errors
+from control_plane.settings import SettingsError
+from export.contract import ConchError
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = 5
+_TYPE_PREFIX = "urn:conch:problem:"
+_LOG = logging.getLogger(__name__)
+
+# error -> (status, stable name of its type)
+PROBLEMS: dict[type[ConchError], tuple[int, str]] = {
+    errors.AuthenticationError: (401, "authentication"),
+    errors.InvalidRequestError: (422, "invalid-request"),
+    errors.ModelNotFoundError: (404, "model-not-found"),
+    errors.ModelNotServableError: (409, "model-not-servable"),
+    errors.ModelNotExportedError: (409, "model-not-exported"),
+    errors.ModelNotLoadedError: (409, "model-not-loaded"),
+    errors.ModelLoadError: (409, "model-load"),
+    errors.InferenceRejectedError: (422, "inference-rejected"),
+    errors.InferenceError: (502, "inference"),
+    errors.InferenceTimeoutError: (504, "inference-timeout"),
+    errors.TritonUnavailableError: (503, "triton-unavailable"),
+    SettingsError: (500, "settings"),
+    ConchError: (500, "internal"),
+}
+
+
+class FieldProblem(BaseModel):
+    """One field that cannot be used."""
+
+    field: str
+    message: str
+
+
+class Problem(BaseModel):
+    """An error as RFC 9457 describes it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldProblem] = []
+
+
+def register_problems(app: Flask) -> None:
+    """Answer every exception of `app` as a problem."""
+    app.register_error_handler(ConchError, answer_conch_error)
+    app.register_error_handler(HTTPException, answer_http_exception)
+    app.register_error_handler(Exception, answer_unexpected)
+
+
+def problem_responses(*statuses: int) -> dict:
+    """Return the OpenAPI description of error answers with these statuses."""
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {str(status): {"description": "Problem", "content": {MEDIA_TYPE: {"schema": schema}}}
+            for status in statuses}
+
+
+def answer_conch_error(error: ConchError) -> Response:
+    """Answer one of the project's own errors."""
+    status, name = next(PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS)
+    fields = [FieldProblem(field=error.field, message=str(error))] if hasattr(error, "field") else []
+    return _answer(status, name, str(error), fields)
+
+
+def answer_http_exception(error: HTTPException) -> Response:
+    """Answer what Flask itself refuses: unknown paths, methods, bodies that are too large or not JSON."""
+    if error.response is not None:
+        return error.response
+    return _answer(error.code or 500, (error.name or "error").lower().replace(" ", "-"), error.description or "")
+
+
+def answer_unexpected(error: Exception) -> Response:
+    """Answer a bug: the log has the trace, the caller only learns that it is ours."""
+    _LOG.exception("unexpected error on %s %s", request.method, request.path, exc_info=error)
+    return _answer(500, "internal", "an unexpected error; the server's log has the details")
+
+
+def answer_validation_error(error: ValidationError) -> Response:
+    """Answer a request whose fields do not fit, naming each of them."""
+    fields = [FieldProblem(field=".".join(str(part) for part in item["loc"]) or "body", message=item["msg"])
+              for item in error.errors(include_url=False, include_context=False, include_input=False)]
+    detail = "; ".join(f"{item.field}: {item.message}" for item in fields[:5])
+    return _answer(422, "invalid-request", detail, fields)
+
+
+def _answer(status: int, name: str, detail: str, fields: list[FieldProblem] | None = None) -> Response:
+    problem = Problem(type=_TYPE_PREFIX + name, title=name.replace("-", " ").capitalize(), status=status, detail=detail,
+                      errors=fields or []).model_dump()
+    if request.path.startswith("/v1/"):
+        problem["error"] = {"message": detail, "type": name.replace("-", "_") + "_error", "code": name,
+                            "param": fields[0].field if fields else None}
+    response = Response(orjson.dumps(problem), status, content_type=MEDIA_TYPE)
+    if status == 503:
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    if status == 401:
+        response.headers["WWW-Authenticate"] = 'Basic realm="conch", charset="UTF-8"'
+    return response

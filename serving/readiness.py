@@ -1,0 +1,46 @@
+"""Waits for servers to come up and checks that ports are free. Knows nothing of what answers."""
+
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+
+from serving.errors import LaunchError
+
+_POLL_S = 0.1
+
+
+def check_ports_free(host: str, ports: dict[str, int]) -> None:
+    """Raise LaunchError for the first taken port; `ports` maps the setting that moves it to the port."""
+    for setting, port in ports.items():
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                raise LaunchError(f"port {port} on {host} cannot be used ({error.strerror}); "
+                                  f"set {setting} to a free port") from error
+
+
+def wait_for(answers: Callable[[], bool], process: subprocess.Popen, name: str, log_file, timeout_s: float) -> None:
+    """Wait until `answers()`; raises LaunchError when `process` ends or the time is up, naming its log."""
+    deadline = time.monotonic() + timeout_s
+    while not answers():
+        if process.poll() is not None:
+            raise LaunchError(f"{name} ended with status {process.returncode} while starting; see {log_file}")
+        if time.monotonic() > deadline:
+            raise LaunchError(f"{name} was not ready within {timeout_s:g} s; see {log_file}")
+        time.sleep(_POLL_S)
+
+
+def http_status(url: str, timeout_s: float = 2.0) -> int | None:
+    """Return the status that GET `url` answers with, None when nothing answers."""
+    try:
+        with urllib.request.urlopen(url, timeout=timeout_s) as response:  # noqa: S310 - our own http URL
+            return response.status
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return None
