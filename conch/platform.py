@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from control_plane.app import connect_triton
+from control_plane.app import connect_triton, model_service
 from control_plane.secrets_store import read_or_create_secret
 from control_plane.settings import Settings
 from export.contract import version_numbers
@@ -56,7 +56,7 @@ class Platform:
         """End every descendant process."""
         stop_children(_STOP_TIMEOUT_S)
 
-    def _ask_to_stop(self, signal_number: int, frame: object) -> None:  # noqa: ARG002 - signal's interface
+    def _ask_to_stop(self, signal_number: int, frame: object) -> None:
         if not self._stopping:
             self._stopping = True
             raise KeyboardInterrupt
@@ -85,10 +85,10 @@ class Platform:
                     lambda: connect_triton(settings).is_live())
 
     def _load_models(self, on_step: Callable[[str], None]) -> None:
-        gateway = connect_triton(self._settings)
+        models = model_service(self._settings, connect_triton(self._settings))
         for name in self._settings.preload_models:
             on_step(f"load {name}")
-            gateway.load(name)
+            models.load(name)
 
     def _start_control_plane(self) -> None:
         settings = self._settings

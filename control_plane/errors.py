@@ -1,6 +1,7 @@
 """The errors of the control plane; control_plane.problems maps each to HTTP, once.
 
     ConchError
+    ├── SecretError                    a key file is empty or unreadable (control_plane.secrets_store)
     ├── SettingsError                  an environment variable is wrong (control_plane.settings)
     └── ControlPlaneError
         ├── AuthenticationError        no API key, or a wrong one

@@ -28,8 +28,8 @@ class OrjsonProvider(JSONProvider):
 class JsonRequest(Request):
     """A request whose JSON errors say where the body is wrong."""
 
-    def on_json_loading_failure(self, e: ValueError | None) -> NoReturn:
+    def on_json_loading_failed(self, e: ValueError | None) -> NoReturn:
         """Refuse a body that is not JSON (400), or not declared as such (415)."""
         if e is None:
-            return super().on_json_loading_failure(e)
+            return super().on_json_loading_failed(e)
         raise BadRequest(f"the body is not JSON: {e}")

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from control_plane.errors import (
-    InvalidRequestError,
     ModelNotExportedError,
     ModelNotFoundError,
     ModelNotServableError,
@@ -39,22 +38,25 @@ class ModelRegistry:
     def find(self, name: str) -> KnownModel:
         """Return the model with this name, alias or hub id.
 
-        Raises InvalidRequestError for a name that no model can have, ModelNotFoundError listing the known ones.
+        Raises ModelNotFoundError listing the known ones. A name is only ever compared, never made into a path before
+        it is known.
         """
         if name in self._catalog:
             return self._known(self._catalog.find(name).alias)
-        if not MODEL_NAME_PATTERN.match(name) and not _looks_like_hub_id(name):
-            raise InvalidRequestError("model", f"{name!r} is not a model name: letters, digits, '.', '_' and '-', "
-                                               "at most 64, or a hub id like org/name")
         if name in self._exported_names():
             return self._known(name)
         raise ModelNotFoundError(name, [model.name for model in self.all()])
 
-    def servable(self, name: str) -> KnownModel:
-        """Return the model if it has a version to load; raises ModelNotServableError or ModelNotExportedError."""
+    def servable(self, name: str, task: str | None = None) -> KnownModel:
+        """Return the model if it has a version to load and does `task`, where one is asked for.
+
+        Raises ModelNotServableError or ModelNotExportedError; the former first, as no export would help.
+        """
         model = self.find(name)
         if model.entry and model.entry.unsupported:
             raise ModelNotServableError(model.name, model.entry.unsupported)
+        if model.entry and task and model.entry.task not in (None, task):
+            raise ModelNotServableError(model.name, f"its task is {model.entry.task}, not {task}")
         if not model.versions:
             raise ModelNotExportedError(model.name)
         return model
@@ -62,6 +64,10 @@ class ModelRegistry:
     def manifest(self, model: KnownModel, version: int) -> Manifest:
         """Return the manifest of one version."""
         return read_manifest(self._repository / model.name / str(version))
+
+    def triton_config(self, model: KnownModel) -> str:
+        """Return the text of the model's config.pbtxt."""
+        return (self._repository / model.name / CONFIG_FILE).read_text(encoding="utf-8")
 
     def _known(self, name: str) -> KnownModel:
         entry = self._catalog.find(name) if name in self._catalog else None
@@ -72,8 +78,3 @@ class ModelRegistry:
             return []
         return [path.name for path in self._repository.iterdir()
                 if MODEL_NAME_PATTERN.match(path.name) and (path / CONFIG_FILE).is_file() and version_numbers(path)]
-
-
-def _looks_like_hub_id(name: str) -> bool:
-    owner, slash, rest = name.partition("/")
-    return bool(slash and MODEL_NAME_PATTERN.match(owner) and MODEL_NAME_PATTERN.match(rest))

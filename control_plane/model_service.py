@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from control_plane.errors import InvalidRequestError, ModelNotLoadedError, ModelNotServableError, TritonUnavailableError
+from control_plane.errors import InvalidRequestError, ModelNotLoadedError, TritonUnavailableError
 from control_plane.model_registry import KnownModel, ModelRegistry
 from control_plane.triton_gateway import Embeddings, TritonGateway
+from export.catalog import EMBEDDING
 from export.contract import ConchError
 
 _CANARY_TEXT = "ready?"
-EMBEDDING_TASK = "embedding"
 
 
 class ModelService:
@@ -44,7 +44,7 @@ class ModelService:
     def load(self, name: str) -> dict:
         """Load the newest version and prove it with an inference; returns the description."""
         model = self._registry.servable(name)
-        self._gateway.load(model.name)
+        self._gateway.load(model.name, self._registry.triton_config(model))
         self._canary(model.name)
         return self.describe(model.name)
 
@@ -62,9 +62,7 @@ class ModelService:
 
         `dimensions` keeps the first so many numbers of each vector and scales them to length 1, as OpenAI's API does.
         """
-        model = self._registry.servable(name)
-        if model.entry and model.entry.task not in (None, EMBEDDING_TASK):
-            raise ModelNotServableError(model.name, f"its task is {model.entry.task}, not {EMBEDDING_TASK}")
+        model = self._registry.servable(name, EMBEDDING)
         answer = self._gateway.embed(model.name, texts, parameters)
         if dimensions is not None:
             answer = Embeddings(_shorten(answer.vectors, dimensions), answer.token_counts, answer.model_version)

@@ -4,6 +4,7 @@ Under /v1 the answer also carries OpenAI's `error` object, so that the official 
 """
 
 import logging
+from http import HTTPStatus
 
 import orjson
 from flask import Flask, Response, request
@@ -11,11 +12,17 @@ from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import HTTPException
 
 from control_plane import errors
+from control_plane.secrets_store import SecretError
 from control_plane.settings import SettingsError
 from export.contract import ConchError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
+# flask-openapi3 documents an error answer of its own making on every route that states none with this status, so
+# problem_responses states it for all.
+DOCUMENTED_ERROR_STATUS = 500
+# What an inference may answer; what any request with a body may is among them.
+INFERENCE_STATUSES = (400, 401, 404, 409, 413, 415, 422, 502, 503, 504)
 _TYPE_PREFIX = "urn:conch:problem:"
 _LOG = logging.getLogger(__name__)
 
@@ -32,6 +39,7 @@ PROBLEMS: dict[type[ConchError], tuple[int, str]] = {
     errors.InferenceError: (502, "inference"),
     errors.InferenceTimeoutError: (504, "inference-timeout"),
     errors.TritonUnavailableError: (503, "triton-unavailable"),
+    SecretError: (500, "secret"),
     SettingsError: (500, "settings"),
     ConchError: (500, "internal"),
 }
@@ -62,10 +70,10 @@ def register_problems(app: Flask) -> None:
 
 
 def problem_responses(*statuses: int) -> dict:
-    """Return the OpenAPI description of error answers with these statuses."""
+    """Return the OpenAPI description of error answers with these statuses, and of the one that every route has."""
     schema = {"$ref": "#/components/schemas/Problem"}
-    return {str(status): {"description": "Problem", "content": {MEDIA_TYPE: {"schema": schema}}}
-            for status in statuses}
+    return {str(status): {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
+            for status in (*statuses, DOCUMENTED_ERROR_STATUS)}
 
 
 def answer_conch_error(error: ConchError) -> Response:
@@ -79,7 +87,10 @@ def answer_http_exception(error: HTTPException) -> Response:
     """Answer what Flask itself refuses: unknown paths, methods, bodies that are too large or not JSON."""
     if error.response is not None:
         return error.response
-    return _answer(error.code or 500, (error.name or "error").lower().replace(" ", "-"), error.description or "")
+    response = _answer(error.code or 500, (error.name or "error").lower().replace(" ", "-"), error.description or "")
+    # Such as Allow, which a 405 must carry (RFC 9110, 15.5.6).
+    response.headers.update((name, value) for name, value in error.get_headers() if name != "Content-Type")
+    return response
 
 
 def answer_unexpected(error: Exception) -> Response:
@@ -90,7 +101,8 @@ def answer_unexpected(error: Exception) -> Response:
 
 def answer_validation_error(error: ValidationError) -> Response:
     """Answer a request whose fields do not fit, naming each of them."""
-    fields = [FieldProblem(field=".".join(str(part) for part in item["loc"]) or "body", message=item["msg"])
+    fields = [FieldProblem(field=".".join(str(part) for part in item["loc"]) or "body",
+                           message=item["msg"].removeprefix("Value error, "))
               for item in error.errors(include_url=False, include_context=False, include_input=False)]
     detail = "; ".join(f"{item.field}: {item.message}" for item in fields[:5])
     return _answer(422, "invalid-request", detail, fields)

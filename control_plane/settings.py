@@ -7,6 +7,8 @@ from pathlib import Path
 
 from export.contract import ConchError
 
+# ruff: noqa: RUF009 - _setting returns a dataclass field, which is what the rule asks for.
+
 
 class SettingsError(ConchError):
     """An environment variable holds a value that the setting cannot take."""

@@ -8,6 +8,8 @@ from queue import SimpleQueue
 import grpc
 import numpy as np
 import tritonclient.grpc as triton
+from google.protobuf import json_format, text_format
+from tritonclient.grpc import model_config_pb2
 from tritonclient.utils import InferenceServerException
 
 from control_plane.errors import (
@@ -69,26 +71,23 @@ class TritonGateway:
                 ready.setdefault(item.name, []).append(int(item.version))
         return {name: sorted(versions) for name, versions in ready.items()}
 
-    def load(self, name: str) -> None:
-        """Load the newest version of a model; returns when Triton says that it is ready.
+    def load(self, name: str, config: str) -> None:
+        """Load the newest version of a model with `config` (the text of its config.pbtxt); returns when it is ready.
 
         Raises ModelLoadError with Triton's reason; the version served before, if any, then still is.
         """
         try:
-            self._connected().load_model(name, headers=self._headers, client_timeout=self._load_timeout_s)
+            self._connected().load_model(name, config=_load_config(name, config), headers=self._headers,
+                                         client_timeout=self._load_timeout_s)
         except InferenceServerException as error:
-            if _code(error) == grpc.StatusCode.UNAVAILABLE and not self.is_live():
-                raise self._unreachable(error) from error
-            raise ModelLoadError(name, error.message()) from error
+            raise self._load_error(name, error) from error
 
     def unload(self, name: str) -> None:
         """Unload every version of a model; requests that are under way are answered first."""
         try:
             self._connected().unload_model(name, headers=self._headers, client_timeout=self._load_timeout_s)
         except InferenceServerException as error:
-            if _code(error) == grpc.StatusCode.UNAVAILABLE and not self.is_live():
-                raise self._unreachable(error) from error
-            raise ModelLoadError(name, error.message()) from error
+            raise self._load_error(name, error) from error
 
     def embed(self, name: str, texts: Sequence[str], parameters: dict[str, str | bool] | None = None) -> Embeddings:
         """Embed `texts` in as many requests as Triton's batch limit asks for, all under way at once.
@@ -130,6 +129,14 @@ class TritonGateway:
                     self._client = triton.InferenceServerClient(self.address, channel_args=_CHANNEL_OPTIONS)
         return self._client
 
+    def _load_error(self, name: str, error: InferenceServerException) -> Exception:
+        if _code(error) == grpc.StatusCode.UNAVAILABLE and not self.is_live():
+            return self._unreachable(error)
+        if _code(error) == grpc.StatusCode.DEADLINE_EXCEEDED:
+            return ModelLoadError(name, f"Triton did not finish within {self._load_timeout_s:g} s; it goes on, and the "
+                                        "model's state tells when it is done")
+        return ModelLoadError(name, error.message())
+
     def _inference_error(self, name: str, error: InferenceServerException) -> Exception:
         code, message = _code(error), error.message()
         if code == grpc.StatusCode.INVALID_ARGUMENT:
@@ -143,7 +150,23 @@ class TritonGateway:
         return InferenceError(f"model {name!r}: {message}")
 
     def _unreachable(self, error: InferenceServerException) -> TritonUnavailableError:
-        return TritonUnavailableError(f"Triton at {self.address} cannot be reached: {error.message()}")
+        return TritonUnavailableError(f"Triton at {self.address} is not available: {error.message()}")
+
+
+def _load_config(name: str, text: str) -> str:
+    """Return config.pbtxt as the JSON of a load request, with the number of instances stated a second time.
+
+    Triton applies a change of nothing but instance_group to the running model without telling the instances that are
+    there, and they would go on with a share of the cores that is no longer theirs. A changed parameter makes it a
+    reload.
+    """
+    try:
+        config = text_format.Parse(text, model_config_pb2.ModelConfig())
+    except text_format.ParseError as error:
+        raise ModelLoadError(name, f"config.pbtxt cannot be read: {error}") from error
+    instances = sum(group.count or 1 for group in config.instance_group)
+    config.parameters["instances"].string_value = str(instances)
+    return json_format.MessageToJson(config, preserving_proto_field_name=True)
 
 
 def _text_tensor(texts: Sequence[str]) -> triton.InferInput:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 # A model's name is a directory name and part of URLs, so it has no slash, no `..` and no control character.
 MODEL_NAME_PATTERN = re.compile(r"^[A-Za-z0-9](?!.*\.\.)[A-Za-z0-9._-]{0,63}\Z")
+# A version's directory name; "007" is none, because readers look for it under "7".
+_VERSION_PATTERN = re.compile(r"^[1-9][0-9]*\Z")
 
 # Files of a version directory, model_repository/<model>/<version>/.
 MODEL_FILE = "model.onnx"
@@ -23,7 +25,7 @@ MAX_BATCH_SIZE = 128
 # Tensors of the text_encoder backend.
 TEXT_INPUT = "text"                # BYTES [1], UTF-8
 EMBEDDING_OUTPUT = "embedding"     # FP32 [dimension]
-TOKEN_COUNT_OUTPUT = "token_count"  # INT32 [1], special tokens and prompt included, after truncation
+TOKEN_COUNT_OUTPUT = "token_count"  # noqa: S105 - INT32 [1], special tokens and prompt included, after truncation
 
 # Request parameters of the text_encoder backend (KServe v2 "parameters").
 PROMPT_NAME_PARAMETER = "prompt_name"  # string: a prompt of the manifest, put before every text
@@ -47,4 +49,4 @@ def version_numbers(model_dir: Path) -> list[int]:
     if not model_dir.is_dir():
         return []
     names = (path.name for path in model_dir.iterdir() if path.is_dir())
-    return sorted(int(name) for name in names if name.isascii() and name.isdigit() and int(name) > 0)
+    return sorted(int(name) for name in names if _VERSION_PATTERN.match(name))

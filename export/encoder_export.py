@@ -8,11 +8,11 @@ from importlib.metadata import version as package_version
 from pathlib import Path
 
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.models import Pooling
+from sentence_transformers.sentence_transformer.modules import Pooling
 
 from export.catalog import CatalogEntry
 from export.checkpoint_model import load_sentence_transformer
-from export.contract import MODEL_FILE, TOKENIZER_FILE, version_numbers
+from export.contract import CONFIG_FILE, MODEL_FILE, TOKENIZER_FILE, version_numbers
 from export.encoder_graph import export_graph, pools_prompt
 from export.errors import UnsupportedModelError
 from export.manifest import Manifest, read_manifest, sha256_of
@@ -20,7 +20,7 @@ from export.onnx_precision import fuse_graph, quantize_graph
 from export.parity import MIN_COSINE, prove_parity
 from export.publish import publish_version, stage_version
 from export.sources.checkpoint import Checkpoint
-from export.triton_config import encoder_config
+from export.triton_config import embedding_dimension, encoder_config
 
 STEPS = ("load checkpoint", "trace graph", "fit engine", "write tokenizer", "prove parity", "publish")
 _RECORDED_PACKAGES = ("torch", "transformers", "sentence-transformers", "onnx", "onnxruntime", "openvino")
@@ -51,7 +51,7 @@ def export_encoder(request: ExportRequest, on_step: Callable[[str], None] = lamb
     model = load_sentence_transformer(request.checkpoint.path)
     _apply_catalog_prompts(model, request.entry)
     with stage_version(request.repository, request.name) as (staging, version):
-        _check_same_dimension(request.repository / request.name, model.get_sentence_embedding_dimension())
+        _check_same_dimension(request.repository / request.name, model.get_embedding_dimension())
         on_step(STEPS[1])
         export_graph(model, staging / MODEL_FILE)
         on_step(STEPS[2])
@@ -77,12 +77,16 @@ def _apply_catalog_prompts(model: SentenceTransformer, entry: CatalogEntry) -> N
 def _check_same_dimension(model_dir: Path, dimension: int) -> None:
     """Refuse a version whose vectors could not be compared with those that clients have stored."""
     versions = version_numbers(model_dir)
-    if not versions:
-        return
-    existing = read_manifest(model_dir / str(versions[-1])).dimension
-    if existing != dimension:
-        raise UnsupportedModelError(f"{model_dir.name} has {existing} dimensions and this checkpoint {dimension}: stored "
-                                    "vectors would no longer compare; export it under another --name")
+    existing = read_manifest(model_dir / str(versions[-1])).dimension if versions else None
+    if existing not in (None, dimension):
+        raise UnsupportedModelError(f"{model_dir.name} has {existing} dimensions and this checkpoint {dimension}: "
+                                    "stored vectors would no longer compare; export it under another --name")
+    # config.pbtxt outlives its versions, because people edit it.
+    config_file = model_dir / CONFIG_FILE
+    configured = embedding_dimension(config_file.read_text(encoding="utf-8")) if config_file.exists() else None
+    if configured not in (None, dimension):
+        raise UnsupportedModelError(f"{config_file} says {configured} dimensions and this checkpoint has {dimension}; "
+                                    "export it under another --name, or remove that file")
 
 
 def _fit_engine(model: SentenceTransformer, path: Path, request: ExportRequest) -> None:
@@ -100,7 +104,7 @@ def _describe(model: SentenceTransformer, staging: Path, version: int, request: 
         model=request.name, version=version, task="embedding",
         source=request.checkpoint.source, revision=request.checkpoint.revision,
         engine=request.engine, precision=request.precision,
-        dimension=model.get_sentence_embedding_dimension(), max_tokens=model.max_seq_length,
+        dimension=model.get_embedding_dimension(), max_tokens=model.max_seq_length,
         pad_token_id=model.tokenizer.pad_token_id,
         pooling=_pooling_modes(model), pools_prompt=pools_prompt(model),
         normalized=type(model[-1]).__name__ == "Normalize",

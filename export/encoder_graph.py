@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.models import Normalize, Pooling
+from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
 
 from export.contract import ATTENTION_MASK, INPUT_IDS, POOLING_MASK, RAW_EMBEDDING, UNIT_EMBEDDING
 
@@ -29,7 +29,7 @@ class EncoderGraph(torch.nn.Module):
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor,
                 pooling_mask: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-        """Run the modules; `pooling_mask` replaces the attention mask from the pooling on (all int64 [rows, tokens])."""
+        """Run the modules; `pooling_mask` replaces the attention mask from the pooling on, all int64 [rows, tokens]."""
         features = {"input_ids": input_ids, "attention_mask": attention_mask}
         for module in self.modules_in_order:
             if pooling_mask is not None and isinstance(module, Pooling):

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 from export.contract import MANIFEST_FILE, ConchError
@@ -58,9 +58,9 @@ def read_manifest(version_dir: Path) -> Manifest:
     known = {item.name for item in fields(Manifest)}
     try:
         manifest = Manifest(**{key: value for key, value in document.items() if key in known})
+        return replace(manifest, pooling=tuple(manifest.pooling))  # JSON has no tuples.
     except TypeError as error:
-        raise ManifestError(f"{path} lacks a field: {error}") from error
-    return manifest
+        raise ManifestError(f"{path} lacks a field or has a wrong one: {error}") from error
 
 
 def sha256_of(path: Path) -> str:

@@ -43,8 +43,8 @@ def prove_parity(model: SentenceTransformer, version_dir: Path, required_cosine:
     actual = _run_staged(version_dir, texts, batches)
     figures = _compare(model, texts, batches, actual, required_cosine)
     if not figures.min_cosine >= required_cosine:  # also catches NaN
-        raise ParityError(f"lowest cosine to sentence-transformers is {figures.min_cosine:.6f} but {required_cosine} is "
-                          f"required (worst text: {figures.worst_text!r}); the repository is unchanged")
+        raise ParityError(f"lowest cosine to sentence-transformers is {figures.min_cosine:.6f} but {required_cosine} "
+                          f"is required (worst text: {figures.worst_text!r}); the repository is unchanged")
     if not figures.max_norm_error <= MAX_NORM_ERROR:
         raise ParityError(f"embedding lengths differ by up to {figures.max_norm_error:.2%} from sentence-transformers "
                           f"but {MAX_NORM_ERROR:.0%} is allowed; the repository is unchanged")
@@ -81,10 +81,12 @@ def _compare(model: SentenceTransformer, texts: list[str], batches: list[GoldenB
         rows.append((np.array(batch.indices), expected, found))
     indices, expected, found = (np.concatenate(parts) for parts in zip(*rows, strict=True))
     lengths, found_lengths = np.linalg.norm(expected, axis=1), np.linalg.norm(found, axis=1)
-    cosines = np.sum(expected * found, axis=1, dtype=np.float64) / (lengths * found_lengths)
+    with np.errstate(divide="ignore", invalid="ignore"):  # A zero vector gives NaN, which is no parity.
+        cosines = np.sum(expected * found, axis=1, dtype=np.float64) / (lengths * found_lengths)
+        norm_errors = np.abs(found_lengths / lengths - 1)
     worst = int(np.argmin(cosines))
     return ParityFigures(
-        min_cosine=float(cosines[worst]), max_norm_error=float(np.max(np.abs(found_lengths / lengths - 1))),
+        min_cosine=float(cosines[worst]), max_norm_error=float(np.max(norm_errors)),
         max_abs_difference=float(np.max(np.abs(expected - found))), rows=len(indices), batches=len(batches),
         required_cosine=required_cosine, worst_text=texts[indices[worst]][:40])
 

@@ -1,5 +1,7 @@
 """Writes config.pbtxt, the part of a model that Triton reads. Knows nothing of weights."""
 
+import re
+
 from export.contract import EMBEDDING_OUTPUT, MAX_BATCH_SIZE, TEXT_ENCODER_BACKEND, TEXT_INPUT, TOKEN_COUNT_OUTPUT
 
 _ENCODER = """\
@@ -21,3 +23,9 @@ def encoder_config(name: str, dimension: int) -> str:
     """Return the config.pbtxt of an embedding model (source: Triton's model configuration page)."""
     return _ENCODER.format(name=name, backend=TEXT_ENCODER_BACKEND, max_batch_size=MAX_BATCH_SIZE, text=TEXT_INPUT,
                            embedding=EMBEDDING_OUTPUT, token_count=TOKEN_COUNT_OUTPUT, dimension=dimension)
+
+
+def embedding_dimension(config: str) -> int | None:
+    """Return the dimension that a config.pbtxt gives the embedding, None where it gives none."""
+    output = re.search(rf'name:\s*"{EMBEDDING_OUTPUT}"[^}}]*?dims:\s*\[\s*(\d+)\s*\]', config)
+    return int(output.group(1)) if output else None

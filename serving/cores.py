@@ -8,7 +8,7 @@ _CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 def available_cores(quota_file: Path = _CGROUP_QUOTA) -> int:
-    """Return the cores that affinity and the cgroup v2 quota leave (source: the kernel's cgroup-v2 page), at least 1."""
+    """Return the cores, at least 1, that affinity and the cgroup v2 quota leave (source: kernel page cgroup-v2)."""
     cores = len(os.sched_getaffinity(0))
     try:
         quota, period = quota_file.read_text().split()

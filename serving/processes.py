@@ -1,5 +1,6 @@
 """Child processes that never outlive their parent. Knows nothing of what they run (source: prctl(2))."""
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -15,11 +16,11 @@ _PR_SET_CHILD_SUBREAPER = 36
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
-def die_with_parent() -> None:
-    """Have the kernel end this process when its parent ends; ends at once when the parent has gone already."""
+def die_with_parent(parent_pid: int) -> None:
+    """Have the kernel end this process when its parent ends; ends at once when that parent has gone already."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    if os.getppid() == 1:
-        sys.exit("the parent process has gone")
+    if os.getppid() != parent_pid:
+        sys.exit(f"the parent process {parent_pid} has gone")
 
 
 def adopt_orphans() -> None:
@@ -36,7 +37,7 @@ def start_child(command: Sequence[str], environment: dict[str, str], log_file: P
     log_file.parent.mkdir(parents=True, exist_ok=True)
     with log_file.open("ab") as log:
         return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                start_new_session=True, preexec_fn=_killed_with_parent)  # noqa: PLW1509
+                                start_new_session=True, preexec_fn=_killed_with_parent)
 
 
 def stop_children(timeout_s: float) -> None:
@@ -56,7 +57,5 @@ def _killed_with_parent() -> None:
 
 
 def _ignore_gone(action) -> None:
-    try:
+    with contextlib.suppress(psutil.NoSuchProcess):
         action()
-    except psutil.NoSuchProcess:
-        pass

@@ -28,11 +28,11 @@ API docs: {rest}/docs (any user name, the key as password). Logs: {logs}. Stop w
 
 
 @click.command()
-@click.option("--exit-with-parent", is_flag=True, help="Stop when the process that started this one ends.")
-def command(exit_with_parent: bool) -> None:
+@click.option("--parent-pid", type=int, help="Stop when this process, which must be the parent, ends.")
+def command(parent_pid: int | None) -> None:
     """Start Triton and the control plane, print how to call them, and stay in the foreground."""
-    if exit_with_parent:
-        die_with_parent()
+    if parent_pid is not None:
+        die_with_parent(parent_pid)
     settings = load_settings()
     platform = Platform(settings)
     try:

@@ -1,15 +1,34 @@
 """Field types that several requests share."""
 
+import re
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 
-ModelName = Annotated[str, StringConstraints(min_length=1, max_length=200), Field(
+# A name in the repository or a hub id (org/name); neither can lead out of a directory.
+_NAME_PATTERN = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
+
+
+def _check_model_name(name: str) -> str:
+    if not _NAME_PATTERN.fullmatch(name):
+        raise ValueError(f"{name!r} is not a model name: letters, digits, '.', '_' and '-', or a hub id like org/name")
+    return name
+
+
+ModelName = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_check_model_name), Field(
     description="Alias, name in the repository or hub id, for example `fast`.")]
 
 
 def _as_list(value: object) -> object:
+    if isinstance(value, list) and value and all(_is_token_ids(item) for item in value):
+        raise ValueError("token ids are refused, because every model here has its own tokeniser and would read ids of "
+                         "another one as other words; send texts (LangChain: check_embedding_ctx_length=False)")
     return [value] if isinstance(value, str) else value
+
+
+def _is_token_ids(item: object) -> bool:
+    """Return whether `item` is one id, or the list of ids that OpenAI takes in place of a text."""
+    return type(item) is int or (isinstance(item, list) and all(type(part) is int for part in item))
 
 
 # One text or a list of them. Validated as a list, so that an error names the row and not a branch of a union.

@@ -5,10 +5,14 @@ from flask import Response, current_app
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel
 
-from control_plane.problems import RETRY_AFTER_S
+from control_plane.problems import RETRY_AFTER_S, problem_responses
 from control_plane.services import services
 
 blueprint = APIBlueprint("health", __name__, abp_tags=[Tag(name="health")])
+_PROBLEMS = problem_responses(503)
+# A 503 is a problem when Triton cannot be asked, and else the same answer as 200.
+_READY_RESPONSES = {**_PROBLEMS, "503": {**_PROBLEMS["503"], "content": {
+    "application/json": {"schema": {"$ref": "#/components/schemas/Readiness"}}, **_PROBLEMS["503"]["content"]}}}
 
 
 class Health(BaseModel):
@@ -26,13 +30,13 @@ class Readiness(BaseModel):
     models: dict[str, str]
 
 
-@blueprint.get("/health", responses={"200": Health}, summary="Liveness")
+@blueprint.get("/health", responses={"200": Health, **problem_responses()}, summary="Liveness")
 def health():
     """Answer whenever the process is alive, also without Triton."""
     return {"status": "healthy", "service": "conch", "loaded_models_count": services(current_app).models.loaded_count()}
 
 
-@blueprint.get("/ready", responses={"200": Readiness, "503": Readiness}, summary="Readiness")
+@blueprint.get("/ready", responses={"200": Readiness, **_READY_RESPONSES}, summary="Readiness")
 def ready():
     """Answer 200 when every model that should be loaded has just answered an inference, else 503."""
     models = services(current_app).models.readiness()

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from control_plane.api.fields import ModelName
 from control_plane.api.text_limits import check_texts
-from control_plane.problems import problem_responses
+from control_plane.problems import INFERENCE_STATUSES, problem_responses
 from control_plane.services import services
 from export.contract import NORMALIZE_PARAMETER, PROMPT_NAME_PARAMETER, TRUNCATE_PARAMETER
 
@@ -104,22 +104,22 @@ def describe_model(query: ModelQuery):
     return services(current_app).models.describe(query.type)
 
 
-@blueprint.post("/load", responses={"200": ModelDescription, **problem_responses(400, 401, 404, 409, 415, 422, 503)},
+@blueprint.post("/load", responses={"200": ModelDescription, **problem_responses(*INFERENCE_STATUSES)},
                 summary="Load a model")
 def load_model(body: ModelBody):
     """Load the newest version; answers when it is ready and has answered an inference."""
     return services(current_app).models.load(body.model_type)
 
 
-@blueprint.post("/unload", responses={"200": ModelDescription, **problem_responses(400, 401, 404, 409, 415, 422, 503)},
+@blueprint.post("/unload",
+                responses={"200": ModelDescription, **problem_responses(400, 401, 404, 409, 413, 415, 422, 503)},
                 summary="Unload a model")
 def unload_model(body: ModelBody):
     """Unload a model and give its memory back."""
     return services(current_app).models.unload(body.model_type)
 
 
-@blueprint.post("/embedding",
-                responses={"200": EmbeddingAnswer, **problem_responses(400, 401, 404, 409, 413, 415, 422, 502, 503, 504)},
+@blueprint.post("/embedding", responses={"200": EmbeddingAnswer, **problem_responses(*INFERENCE_STATUSES)},
                 summary="Embed texts")
 def embed(body: EmbeddingBody):
     """Embed one text or several."""

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from control_plane.api.fields import ModelName, Texts
 from control_plane.api.text_limits import check_texts
-from control_plane.problems import problem_responses
+from control_plane.problems import INFERENCE_STATUSES, problem_responses
 from control_plane.services import services
 
 blueprint = APIBlueprint("openai", __name__, url_prefix="/v1", abp_tags=[Tag(name="openai")],
@@ -26,7 +26,8 @@ class EmbeddingsBody(BaseModel):
                                      "tokeniser, so ids of another one would mean other words.")
     model: ModelName
     encoding_format: Literal["float", "base64"] = "float"
-    dimensions: int | None = Field(None, ge=1, description="Keep the first so many numbers, scaled to length 1.")
+    dimensions: int | None = Field(None, ge=1, strict=True,
+                                   description="Keep the first so many numbers, scaled to length 1.")
 
 
 class EmbeddingRow(BaseModel):
@@ -69,17 +70,17 @@ class OpenAIModelList(BaseModel):
     data: list[OpenAIModel]
 
 
-@blueprint.get("/models", responses={"200": OpenAIModelList, **problem_responses(401)}, summary="List the loaded models")
+@blueprint.get("/models", responses={"200": OpenAIModelList, **problem_responses(401)},
+               summary="List the loaded models")
 def list_models():
     """List the models that answer now."""
     loaded = [model for model in services(current_app).models.describe_all() if model["state"] == "loaded"]
     return {"object": "list", "data": [
-        {"id": model["name"], "object": "model", "created": _STARTED, "owned_by": (model["hub_id"] or "local").split("/")[0]}
-        for model in loaded]}
+        {"id": model["name"], "object": "model", "created": _STARTED,
+         "owned_by": (model["hub_id"] or "local").split("/")[0]} for model in loaded]}
 
 
-@blueprint.post("/embeddings",
-                responses={"200": EmbeddingsAnswer, **problem_responses(400, 401, 404, 409, 413, 415, 422, 502, 503, 504)},
+@blueprint.post("/embeddings", responses={"200": EmbeddingsAnswer, **problem_responses(*INFERENCE_STATUSES)},
                 summary="Embed texts")
 def create_embeddings(body: EmbeddingsBody):
     """Embed texts as OpenAI's API does."""

@@ -13,4 +13,5 @@ def check_texts(field: str, texts: Sequence[str], settings: Settings) -> None:
                                          "may carry; send them in several")
     for row, text in enumerate(texts):
         if len(text) > settings.max_text_chars:
-            raise InvalidRequestError(f"{field}.{row}", f"{len(text)} characters are more than {settings.max_text_chars}")
+            name = f"{field}.{row}" if len(texts) > 1 else field
+            raise InvalidRequestError(name, f"{len(text)} characters are more than {settings.max_text_chars}")

@@ -27,7 +27,7 @@ class OnnxRuntimeEngine:
         return tuple(self._session.run(OUTPUTS, engine_inputs(batch, self._inputs)))
 
 
-def load(model_file: Path, precision: str, threads: int) -> OnnxRuntimeEngine:  # noqa: ARG001 - the graph has it
+def load(model_file: Path, precision: str, threads: int) -> OnnxRuntimeEngine:
     """Open a session on `model_file`."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1

@@ -12,9 +12,10 @@ import triton_python_backend_utils as pb_utils
 from export.contract import EMBEDDING_OUTPUT, TOKEN_COUNT_OUTPUT, ConchError
 from serving.backends.text_encoder.batch_metrics import BatchMetrics
 from serving.backends.text_encoder.request_rows import RequestRows, read_request
+from serving.backends.text_encoder.threads import threads_per_instance
 from serving.cores import available_cores
 from serving.encoder.encoder import EncodedTexts, TextEncoder
-from serving.errors import EncodeError, VersionLoadError
+from serving.errors import EncodeError
 
 
 class TritonPythonModel:
@@ -25,7 +26,7 @@ class TritonPythonModel:
         config = json.loads(args["model_config"])
         version_dir = Path(args["model_repository"]) / args["model_version"]
         try:
-            threads = threads_per_instance(config)
+            threads = threads_per_instance(config, available_cores())
             # The tokenizers library keeps a thread pool of its own; it reads its size from here on first use.
             os.environ["RAYON_NUM_THREADS"] = str(threads)
             self._encoder = TextEncoder.load(version_dir, threads)
@@ -59,19 +60,6 @@ class TritonPythonModel:
         return responses
 
 
-def threads_per_instance(config: dict) -> int:
-    """Share the cores among the instances of the model, so that threads x instances never exceed them.
-
-    Raises VersionLoadError when there are more instances than cores.
-    """
-    instances = sum(int(group.get("count", 1)) for group in config["instance_group"])
-    cores = available_cores()
-    if instances > cores:
-        raise VersionLoadError(f"instance_group asks for {instances} instances but only {cores} cores are available; "
-                               f"set count to at most {cores}")
-    return cores // instances
-
-
 def _answer(encoded: EncodedTexts, start: int, stop: int):
     failed = [position for position in range(start, stop) if position in encoded.errors]
     if failed:
@@ -85,5 +73,3 @@ def _answer(encoded: EncodedTexts, start: int, stop: int):
 
 def _error(message: str, code: int):
     return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, code))
-
-

@@ -1,0 +1,41 @@
+# `make help` lists the targets. `make run` and `make test` are all that a new clone needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# Extra arguments for pip, for example: make run PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+PIP_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-fast lint bench constraints clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(STAMP) ## Install, export the model `fast`, start Triton and the control plane in the foreground
+	@$(BIN)/conch export fast --if-missing
+	@exec $(BIN)/conch serve --parent-pid $$PPID
+
+test: $(STAMP) ## Run the whole test suite, functional tests against the real Triton included
+	$(BIN)/python -m pytest
+
+test-fast: $(STAMP) ## Run the tests that need no Triton
+	$(BIN)/python -m pytest -m "not functional"
+
+lint: $(STAMP) ## Check the code with ruff
+	$(BIN)/ruff check .
+
+bench: $(STAMP) ## Measure embeddings against peers and write benchmarks/RESULTS.md (about 25 minutes)
+	$(BIN)/python -m benchmarks.embeddings
+
+constraints: ## Resolve constraints.txt again for every supported Python
+	$(PYTHON) tools/lock_constraints.py
+
+clean: ## Remove the virtual environments; models and state stay
+	rm -rf $(VENV) .bench-venv
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) tools/check_platform.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[serving,export,test]'
+	@touch $@

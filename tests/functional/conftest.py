@@ -1,0 +1,47 @@
+"""One exported `fast` model and one running platform for the whole session; tests that break things start their own."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.functional.platform import CONCH, ServedPlatform
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model repository with `fast`, exported by the command a user would type; read-only for tests."""
+    home = tmp_path_factory.mktemp("export-home")
+    repository = home / "model_repository"
+    environment = ServedPlatform(home, repository).environment
+    subprocess.run([CONCH, "export", "fast"], env=environment, check=True, capture_output=True, timeout=300)
+    return repository
+
+
+@pytest.fixture(scope="session")
+def checkpoint(exported: Path) -> Path:
+    """The checkpoint that `fast` was exported from, for sentence-transformers."""
+    return next(exported.parent.glob("checkpoints/**/modules.json")).parent
+
+
+@pytest.fixture(scope="session")
+def platform(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedPlatform]:
+    """A running platform that serves `fast`."""
+    served = ServedPlatform(tmp_path_factory.mktemp("home"), exported).start()
+    yield served
+    served.stop()
+
+
+@pytest.fixture
+def own_repository(exported: Path, tmp_path: Path) -> Path:
+    """A copy of the model repository that a test may damage."""
+    return Path(shutil.copytree(exported, tmp_path / "model_repository"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in this folder is functional."""
+    for item in items:
+        if "tests/functional" in str(item.path):
+            item.add_marker(pytest.mark.functional)

@@ -1,0 +1,125 @@
+"""Starts the platform as a user does, `conch serve` on free loopback ports, and talks to it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import psutil
+import tritonclient.grpc as triton
+
+CONCH = str(Path(sys.executable).with_name("conch"))
+START_TIMEOUT_S = 60
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that were free a moment ago."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [item.getsockname()[1] for item in sockets]
+    for item in sockets:
+        item.close()
+    return ports
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A REST answer."""
+
+    status: int
+    body: dict
+    headers: dict
+
+
+class ServedPlatform:
+    """One running `conch serve` with a home and ports of its own."""
+
+    def __init__(self, home: Path, repository: Path, **settings: str) -> None:
+        self.home = home
+        self.repository = repository
+        self.http_port, self.triton_http_port, self.triton_grpc_port, self.triton_metrics_port = free_ports(4)
+        self.environment = {**os.environ, "CONCH_HOME": str(home), "CONCH_MODEL_REPOSITORY": str(repository),
+                            "CONCH_HTTP_PORT": str(self.http_port),
+                            "CONCH_TRITON_HTTP_PORT": str(self.triton_http_port),
+                            "CONCH_TRITON_GRPC_PORT": str(self.triton_grpc_port),
+                            "CONCH_TRITON_METRICS_PORT": str(self.triton_metrics_port), **settings}
+        self.process: subprocess.Popen | None = None
+
+    def start(self, command: list[str] | None = None) -> "ServedPlatform":
+        """Start it and wait for /ready."""
+        self.process = subprocess.Popen(command or [CONCH, "serve"], env=self.environment, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, text=True)
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not self.is_ready():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"conch serve did not start: {self.process.communicate(timeout=20)[0]}")
+            time.sleep(0.1)
+        return self
+
+    def stop(self) -> str:
+        """Ask it to stop and return what it printed."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.communicate(timeout=30)[0]
+
+    def descendants(self) -> list[psutil.Process]:
+        """Return every process below `conch serve`."""
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def is_ready(self) -> bool:
+        """Return whether /ready answers 200."""
+        try:
+            return self.rest("GET", "/ready").status == 200
+        except OSError:
+            return False
+
+    @property
+    def key(self) -> str:
+        """The admin API key."""
+        return (self.home / "admin.key").read_text().strip()
+
+    @property
+    def secret(self) -> str:
+        """The secret for Triton's restricted APIs, which no user needs."""
+        return (self.home / "triton.secret").read_text().strip()
+
+    def rest(self, method: str, path: str, body: object = None) -> Answer:
+        """Call the control plane."""
+        headers = {"Content-Type": "application/json"}
+        if (self.home / "admin.key").exists():
+            headers["Authorization"] = f"Bearer {self.key}"
+        return http(method, f"http://127.0.0.1:{self.http_port}{path}", body, headers)
+
+    def triton_http(self, method: str, path: str, body: object = None, headers: dict | None = None) -> Answer:
+        """Call Triton's HTTP endpoint with JSON."""
+        return http(method, f"http://127.0.0.1:{self.triton_http_port}{path}", body, headers or {})
+
+    def grpc(self) -> triton.InferenceServerClient:
+        """Return a client for Triton's gRPC endpoint."""
+        return triton.InferenceServerClient(f"127.0.0.1:{self.triton_grpc_port}")
+
+
+def http(method: str, url: str, body: object, headers: dict) -> Answer:
+    """Send JSON, return the parsed answer whatever its status."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, headers, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return Answer(response.status, json.loads(response.read() or b"{}"), dict(response.headers))
+    except urllib.error.HTTPError as error:
+        with error:
+            return Answer(error.code, json.loads(error.read() or b"{}"), dict(error.headers))
+
+
+def text_tensor(texts: list[str | bytes], module=triton):
+    """Return the `text` input of a KServe request, BYTES [texts, 1]."""
+    rows = [[text if isinstance(text, bytes) else text.encode()] for text in texts]
+    tensor = module.InferInput("text", [len(texts), 1], "BYTES")
+    tensor.set_data_from_numpy(np.array(rows, dtype=object))
+    return tensor

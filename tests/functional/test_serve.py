@@ -1,0 +1,113 @@
+"""`conch serve` as a process: it starts fast, says what is wrong in one line, and leaves nothing behind."""
+
+import signal
+import socket
+import subprocess
+
+import psutil
+import pytest
+
+from tests.functional.platform import CONCH, ServedPlatform
+
+
+@pytest.fixture
+def served(exported, tmp_path):
+    """A platform of its own, not started; whatever a test leaves running is killed."""
+    platform = ServedPlatform(tmp_path, exported)
+    yield platform
+    if platform.process is not None:
+        platform.process.kill()
+        platform.process.communicate()
+
+
+def everyone_gone(processes: list[psutil.Process], timeout_s: float = 15) -> bool:
+    _, alive = psutil.wait_procs(processes, timeout=timeout_s)
+    return not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_stops_everything(served, signal_number):
+    served.start()
+    processes = served.descendants()
+    assert {"tritonserver", "triton_python_b"} <= {process.name()[:15] for process in processes}
+    served.process.send_signal(signal_number)
+    assert served.process.wait(20) == 0
+    assert everyone_gone(processes)
+
+
+def test_killing_conch_leaves_no_process(served):
+    served.start()
+    processes = served.descendants()
+    served.process.kill()
+    assert everyone_gone(processes)
+
+
+def test_killing_the_parent_leaves_no_process(served):
+    """As under `make run`: a shell starts conch and is killed."""
+    script = f'"{CONCH}" serve --parent-pid $$ & wait'
+    served.start(["sh", "-c", script])
+    processes = served.descendants()
+    assert len(processes) >= 4
+    served.process.kill()
+    assert everyone_gone(processes)
+
+
+def test_output_holds_commands_to_paste(served):
+    served.start()
+    output = ""
+    while "Stop with Ctrl-C" not in output:
+        output += served.process.stdout.readline()
+    for expected in (f"http://127.0.0.1:{served.triton_http_port}/v2/models/fast/infer",
+                     f"http://127.0.0.1:{served.http_port}/api/v1/models/embedding", "from openai import OpenAI"):
+        assert expected in output
+
+
+def test_taken_port_is_one_line_that_names_the_setting(served):
+    with socket.create_server(("127.0.0.1", served.triton_grpc_port)):
+        run = subprocess.run([CONCH, "serve"], env=served.environment, capture_output=True, text=True, timeout=30)
+    assert run.returncode == 1
+    line = run.stderr.splitlines()[-1]
+    assert f"port {served.triton_grpc_port}" in line
+    assert "set CONCH_TRITON_GRPC_PORT to a free port" in line
+
+
+def test_missing_model_is_one_line_that_names_the_command(served):
+    served.environment["CONCH_PRELOAD_MODELS"] = "fast,balanced"
+    run = subprocess.run([CONCH, "serve"], env=served.environment, capture_output=True, text=True, timeout=30)
+    assert run.returncode == 1
+    assert "run `conch export balanced`" in run.stderr.splitlines()[-1]
+
+
+def test_triton_dying_stops_the_rest_and_says_so(served):
+    served.start()
+    processes = served.descendants()
+    next(process for process in processes if process.name() == "tritonserver").kill()
+    output = served.process.communicate(timeout=30)[0]
+    assert served.process.returncode == 1
+    assert "triton ended unexpectedly" in output
+    assert everyone_gone(processes)
+
+
+def test_key_survives_a_restart(served):
+    served.start()
+    key = served.key
+    served.stop()
+    served.start()
+    assert served.key == key
+    served.stop()
+
+
+def test_every_port_is_on_loopback_only(served):
+    served.start()
+    listening = {connection.laddr.ip for process in served.descendants()
+                 for connection in process.net_connections("inet") if connection.status == psutil.CONN_LISTEN}
+    assert {address.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
+
+
+def test_control_plane_worker_holds_none_of_the_heavy_libraries(served):
+    served.start()
+    workers = [process for process in served.descendants() if "gunicorn" in " ".join(process.cmdline())]
+    assert len(workers) == 2  # gunicorn's arbiter and one worker
+    for worker in workers:
+        mapped = " ".join(region.path for region in worker.memory_maps())
+        assert not [name for name in ("torch", "transformers", "onnxruntime", "openvino") if f"/{name}/" in mapped]
