@@ -6,7 +6,6 @@ from tqdm import tqdm
 from control_plane.settings import load_settings
 from export.catalog import load_catalog
 from export.contract import MODEL_NAME_PATTERN, version_numbers
-from export.encoder_export import STEPS, ExportRequest, export_encoder
 from export.manifest import read_manifest
 from export.precision import DEFAULT_ENGINE, ENGINES, PRECISIONS, choose_precision
 from export.sources.fetch import entry_for, fetch_checkpoint
@@ -31,17 +30,20 @@ def command(model: str, name: str | None, precision: str | None, engine: str, mi
     if if_missing and version_numbers(settings.model_repository / name):
         click.echo(f"{name} is exported already")
         return
+    # Imports torch, which takes seconds; a `make run` that finds the model exported must not wait for it.
+    from export.encoder_export import STEPS, ExportRequest, export_encoder
+
     precision = choose_precision(engine, precision)
     checkpoint = fetch_checkpoint(entry, settings.checkpoint_dir, only=source)
     request = ExportRequest(entry, checkpoint, settings.model_repository, name, engine, precision, min_cosine)
     with tqdm(total=len(STEPS), desc=f"export {name}", unit="step") as bar:
-        version_dir = export_encoder(request, on_step=lambda step: _show(bar, step))
+        version_dir = export_encoder(request, on_step=lambda step: _show(bar, step, STEPS.index(step)))
         bar.update()
     parity = read_manifest(version_dir).parity
     click.echo(f"{version_dir}: {engine} {precision}, lowest cosine to sentence-transformers "
                f"{parity['min_cosine']:.6f} over {parity['rows']} rows in {parity['batches']} batches")
 
 
-def _show(bar: tqdm, step: str) -> None:
-    bar.update(STEPS.index(step) - bar.n)
+def _show(bar: tqdm, step: str, done: int) -> None:
+    bar.update(done - bar.n)
     bar.set_postfix_str(step)
