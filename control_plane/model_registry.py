@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from control_plane.errors import (
+    ModelLoadError,
     ModelNotExportedError,
     ModelNotFoundError,
     ModelNotServableError,
@@ -66,8 +67,12 @@ class ModelRegistry:
         return read_manifest(self._repository / model.name / str(version))
 
     def triton_config(self, model: KnownModel) -> str:
-        """Return the text of the model's config.pbtxt."""
-        return (self._repository / model.name / CONFIG_FILE).read_text(encoding="utf-8")
+        """Return the text of the model's config.pbtxt; raises ModelLoadError when there is none to read."""
+        path = self._repository / model.name / CONFIG_FILE
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ModelLoadError(model.name, f"{path} cannot be read: {error}") from error
 
     def _known(self, name: str) -> KnownModel:
         entry = self._catalog.find(name) if name in self._catalog else None

@@ -1,0 +1,78 @@
+"""An application over a fake Triton, with a catalog of three models of our own beside the built-in ones."""
+
+import pytest
+
+from control_plane.app import create_app
+from control_plane.settings import Settings
+from tests.control_plane.fakes import CONFIG, FakeGateway, publish
+
+CATALOG = """
+[[models]]
+alias = "tiny"
+hub_id = "org/tiny"
+task = "embedding"
+dimension = 8
+
+[[models]]
+alias = "unexported"
+hub_id = "org/unexported"
+task = "embedding"
+
+[[models]]
+alias = "writer"
+hub_id = "org/writer"
+task = "text-generation"
+
+[[models]]
+alias = "foreign"
+hub_id = "org/foreign"
+task = "embedding"
+unsupported = "it runs code from its repository"
+"""
+
+
+@pytest.fixture
+def settings(tmp_path):
+    """Settings under tmp_path, with limits that small requests reach; `tiny` version 1 is exported."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "catalog.toml").write_text(CATALOG, encoding="utf-8")
+    publish(tmp_path / "repository", "tiny")
+    return Settings(home=home, model_repository=tmp_path / "repository", preload_models=("tiny",), max_texts=4,
+                    max_text_chars=50, max_body_bytes=4000)
+
+
+@pytest.fixture
+def gateway(settings):
+    """The fake Triton of `app`, with nothing loaded."""
+    return FakeGateway(settings.model_repository)
+
+
+@pytest.fixture
+def app(settings, gateway):
+    return create_app(settings, gateway=gateway)
+
+
+@pytest.fixture
+def key(app, settings):
+    return settings.admin_key_file.read_text(encoding="ascii").strip()
+
+
+@pytest.fixture
+def anonymous(app):
+    """A client without a key."""
+    return app.test_client()
+
+
+@pytest.fixture
+def client(app, key):
+    """A client that sends the key with every request."""
+    client = app.test_client()
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key}"
+    return client
+
+
+@pytest.fixture
+def loaded(gateway):
+    """Have `tiny` loaded."""
+    gateway.load("tiny", CONFIG)

@@ -1,0 +1,106 @@
+"""Each variable reaches its setting; a wrong value stops the start with the variable and what it needs."""
+
+from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
+
+import pytest
+
+from control_plane.settings import Settings, SettingsError, load_settings
+
+# variable -> (a value, the setting that it becomes, as what)
+GIVEN = {
+    "CONCH_HOME": ("/srv/conch", "home", Path("/srv/conch")),
+    "CONCH_MODEL_REPOSITORY": ("/srv/models", "model_repository", Path("/srv/models")),
+    "CONCH_CATALOG": ("/srv/mine.toml", "catalog_file", Path("/srv/mine.toml")),
+    "CONCH_HOST": ("0.0.0.0", "host", "0.0.0.0"),  # noqa: S104 - parsed, never bound
+    "CONCH_HTTP_PORT": ("81", "http_port", 81),
+    "CONCH_TRITON_HTTP_PORT": ("82", "triton_http_port", 82),
+    "CONCH_TRITON_GRPC_PORT": ("83", "triton_grpc_port", 83),
+    "CONCH_TRITON_METRICS_PORT": ("84", "triton_metrics_port", 84),
+    "CONCH_TRITON_URL": ("triton:8001", "triton_url", "triton:8001"),
+    "CONCH_TRITON_SECRET": ("s3cr3t", "triton_secret", "s3cr3t"),
+    "CONCH_PRELOAD_MODELS": ("fast, accurate,", "preload_models", ("fast", "accurate")),
+    "CONCH_WORKERS": ("3", "workers", 3),
+    "CONCH_WORKER_THREADS": ("5", "worker_threads", 5),
+    "CONCH_INFERENCE_TIMEOUT_S": ("2.5", "inference_timeout_s", 2.5),
+    "CONCH_LOAD_TIMEOUT_S": ("60", "load_timeout_s", 60.0),
+    "CONCH_MAX_TEXTS": ("10", "max_texts", 10),
+    "CONCH_MAX_TEXT_CHARS": ("11", "max_text_chars", 11),
+    "CONCH_MAX_BODY_BYTES": ("12", "max_body_bytes", 12),
+}
+WHOLE_NUMBERS = sorted(variable for variable, (_, _, value) in GIVEN.items() if type(value) is int)
+PORTS = sorted(variable for variable in GIVEN if variable.endswith("_PORT"))
+NUMBERS = sorted(variable for variable, (_, _, value) in GIVEN.items() if type(value) is float)
+
+
+def test_the_table_of_this_test_has_every_setting():
+    assert {setting.metadata["variable"]: setting.name for setting in fields(Settings)} == {
+        variable: name for variable, (_, name, _) in GIVEN.items()}
+
+
+@pytest.mark.parametrize("variable", GIVEN)
+def test_variable_sets_its_setting_and_no_other(variable):
+    text, name, value = GIVEN[variable]
+    settings = load_settings({variable: text})
+    assert getattr(settings, name) == value
+    assert type(getattr(settings, name)) is type(value)
+    changed = [setting.name for setting in fields(Settings) if getattr(settings, setting.name) != setting.default]
+    assert changed == [name]
+
+
+def test_an_empty_environment_gives_the_defaults():
+    assert load_settings({}) == Settings()
+
+
+@pytest.mark.parametrize("variable", GIVEN)
+def test_an_empty_value_counts_as_not_set(variable):
+    assert load_settings({variable: ""}) == Settings()
+
+
+def test_a_lone_comma_preloads_nothing():
+    assert load_settings({"CONCH_PRELOAD_MODELS": ","}).preload_models == ()
+
+
+@pytest.mark.parametrize("variable", WHOLE_NUMBERS)
+@pytest.mark.parametrize("text", ["many", "0", "-1", "1.5", "1e3", "0x10", "nan", "inf"])
+def test_wrong_whole_number_names_the_variable_its_value_and_the_need(variable, text):
+    with pytest.raises(SettingsError, match=f"^{variable}='{text}' must be a whole number above 0$"):
+        load_settings({variable: text})
+
+
+@pytest.mark.parametrize("variable", NUMBERS)
+@pytest.mark.parametrize("text", ["soon", "0", "-0.5", "nan", "inf", "30s"])
+def test_wrong_number_names_the_variable_its_value_and_the_need(variable, text):
+    with pytest.raises(SettingsError, match=f"^{variable}='{text}' must be a number above 0$"):
+        load_settings({variable: text})
+
+
+@pytest.mark.parametrize("variable", PORTS)
+def test_port_that_no_socket_has_is_refused(variable):
+    assert load_settings({variable: "65535"})
+    with pytest.raises(SettingsError, match=f"^{variable}='65536' must be a port, 1 to 65535$"):
+        load_settings({variable: "65536"})
+
+
+def test_settings_cannot_be_changed():
+    with pytest.raises(FrozenInstanceError):
+        Settings().http_port = 1
+
+
+def test_state_lies_under_home():
+    settings = Settings(home=Path("/srv"))
+    assert settings.admin_key_file == Path("/srv/admin.key")
+    assert settings.triton_secret_file == Path("/srv/triton.secret")
+    assert settings.checkpoint_dir == Path("/srv/checkpoints")
+    assert settings.catalog_path == Path("/srv/catalog.toml")
+    assert Settings(home=Path("/srv"), catalog_file=Path("/etc/c.toml")).catalog_path == Path("/etc/c.toml")
+
+
+@pytest.mark.parametrize(("settings", "address"), [
+    (Settings(), "127.0.0.1:8001"),
+    (Settings(host="0.0.0.0", triton_grpc_port=9), "127.0.0.1:9"),  # noqa: S104 - compared, never bound
+    (Settings(host="192.0.2.7"), "192.0.2.7:8001"),
+    (Settings(triton_url="triton:8001", triton_grpc_port=9), "triton:8001"),
+])
+def test_triton_is_called_where_it_runs(settings, address):
+    assert settings.triton_grpc_address == address
