@@ -1,9 +1,13 @@
 """What several folders share: one small exported model for each engine. Heavy packages load with the first use."""
 
+import os
 import shutil
 
 import hypothesis
 import pytest
+
+# The models of these tests are so small that torch's threads would spend their time waiting for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # No example database: tests write nothing outside their own folder, and a failure prints how to repeat it.
 hypothesis.settings.register_profile("conch", database=None, deadline=None, derandomize=True)

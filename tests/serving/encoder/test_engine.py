@@ -1,0 +1,92 @@
+"""Both engines behind their interface: results in order, damaged graphs named, only the asked-for runtime loaded."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from export.contract import MODEL_FILE
+from serving.encoder.batching import assemble
+from serving.encoder.engine import load_engine
+from serving.encoder.tokenization import TokenRow
+from serving.errors import VersionLoadError
+from tests.tolerances import BATCH_RELATIVE_ERROR
+from tests.versions import relative_error
+
+ENGINES = ("openvino", "onnxruntime")
+ROWS = [TokenRow([2, *range(10, 10 + length), 3]) for length in (1, 2, 5, 9, 17, 30)]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_results_come_in_the_order_of_the_batches_whatever_runs_at_once(small_versions, engine, threads):
+    loaded = load_engine(small_versions[engine], engine, "fp32", threads)
+    assert loaded.streams == threads
+    # Long and short batches take turns, so that they do not end in the order in which they began.
+    batches = [assemble(ROWS, [position], 0) for position in (5, 0, 4, 1, 3, 2) * 4]
+    expected = {batch.positions[0]: loaded.run([batch])[0] for batch in batches[:6]}
+    for batch, (raw, unit) in zip(batches, loaded.run(batches), strict=True):
+        assert relative_error(raw, expected[batch.positions[0]][0]) < BATCH_RELATIVE_ERROR
+        assert relative_error(unit, expected[batch.positions[0]][1]) < BATCH_RELATIVE_ERROR
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_earlier_results_are_not_overwritten_by_later_runs(small_versions, engine):
+    loaded = load_engine(small_versions[engine], engine, "fp32", 1)
+    first = loaded.run([assemble(ROWS, [3], 0)])[0]
+    kept = [array.copy() for array in first]
+    loaded.run([assemble(ROWS, [2], 0)] * 3)
+    assert all(np.array_equal(array, copy) for array, copy in zip(first, kept, strict=True))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_raw_and_unit_differ_in_length_only(small_versions, engine):
+    raw, unit = load_engine(small_versions[engine], engine, "fp32", 1).run([assemble(ROWS, [0, 1, 2], 0)])[0]
+    lengths = np.linalg.norm(raw, axis=1)
+    assert raw.dtype == unit.dtype == np.float32
+    assert (np.abs(lengths - 1) > 0.1).all()
+    assert relative_error(unit, raw / lengths[:, None]) < BATCH_RELATIVE_ERROR
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_nothing_to_run_is_no_results(small_versions, engine):
+    assert load_engine(small_versions[engine], engine, "fp32", 1).run([]) == []
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("content", [b"", b"no graph", None])
+def test_a_damaged_graph_is_named_with_the_engine_and_its_reason(tmp_path, engine, content):
+    if content is not None:
+        (tmp_path / MODEL_FILE).write_bytes(content)
+    with pytest.raises(VersionLoadError, match=f"cannot be loaded by {engine}: .+") as caught:
+        load_engine(tmp_path, engine, "fp32", 1)
+    assert str(tmp_path / MODEL_FILE) in str(caught.value)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_truncated_graph_is_named(version_dir, engine):
+    path = version_dir / MODEL_FILE
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(VersionLoadError, match=MODEL_FILE):
+        load_engine(version_dir, engine, "fp32", 1)
+
+
+def test_an_unknown_engine_is_refused_with_those_that_exist(tmp_path):
+    with pytest.raises(VersionLoadError, match="'tensorrt'; known: openvino, onnxruntime"):
+        load_engine(tmp_path, "tensorrt", "fp32", 1)
+
+
+def test_a_precision_that_the_engine_does_not_have_is_refused(small_versions):
+    with pytest.raises(VersionLoadError, match="int8"):
+        load_engine(small_versions["openvino"], "openvino", "int8", 1)
+
+
+@pytest.mark.parametrize(("engine", "other"), [ENGINES, ENGINES[::-1]])
+def test_only_the_runtime_that_the_manifest_names_is_loaded(small_versions, engine, other):
+    code = ("import sys; from pathlib import Path; from serving.encoder.encoder import TextEncoder\n"
+            "TextEncoder.load(Path(sys.argv[1]), 1); print(*sys.modules)")
+    run = subprocess.run([sys.executable, "-c", code, str(small_versions[engine])], capture_output=True, check=True)
+    loaded = set(run.stdout.decode().split())
+    assert engine in loaded
+    assert not loaded & {other, "torch", "transformers"}
