@@ -1,0 +1,74 @@
+"""Who takes part: every contestant measured over the wire, with the load that reaches it, and its settings."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.client import Load
+from benchmarks.conch_server import ConchServer
+from benchmarks.peers import flask_server
+from benchmarks.peers.infinity import VARIANTS, InfinityEnvironment
+from benchmarks.servers import ServerPlan
+
+CONCH_GRPC = "conch-grpc"
+CONCH_REST_FLOAT = "conch-rest-float"
+CONCH_REST_BASE64 = "conch-rest-base64"
+CONCH_PERF_ANALYZER = "conch-grpc-perf-analyzer"  # same server, NVIDIA's client
+LIMIT = "limit-in-process"
+SENTENCE_TRANSFORMERS = "sentence-transformers-in-process"
+FLASK = flask_server.NAME
+
+CONCH = (CONCH_GRPC, CONCH_REST_FLOAT, CONCH_REST_BASE64, CONCH_PERF_ANALYZER, LIMIT)
+DEFAULT = (*CONCH, FLASK, SENTENCE_TRANSFORMERS, "infinity-torch-bf16", "infinity-optimum-fp32",
+           "infinity-optimum-int8", "infinity-openvino")
+QUICK = (*CONCH, FLASK, "infinity-optimum-fp32")
+ALL = (*CONCH, FLASK, SENTENCE_TRANSFORMERS, *VARIANTS)
+
+SETTINGS = {
+    CONCH_GRPC: "KServe v2 over gRPC straight to Triton, tritonclient",
+    CONCH_REST_FLOAT: "POST /v1/embeddings, encoding_format float",
+    CONCH_REST_BASE64: "POST /v1/embeddings, encoding_format base64",
+    CONCH_PERF_ANALYZER: "as conch-grpc, with perf_analyzer as the client",
+    LIMIT: "the engine behind Conch without a server: all cores, all texts at once, sorted by length",
+    FLASK: flask_server.SETTINGS + "; encoding_format base64",
+    SENTENCE_TRANSFORMERS: f"without a server: batches of 32 sorted by length, torch {flask_server.DTYPE}, all cores",
+    **{name: f"{variant.settings}; encoding_format base64" for name, variant in VARIANTS.items()},
+}
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One way to get embeddings over the wire; `load` is asked for once its server is ready."""
+
+    name: str
+    server: ServerPlan
+    load: Callable[[], Load]
+
+
+def conch_contestants(conch: ConchServer, model: str) -> list[Contestant]:
+    """Return the three ways into one Conch."""
+    def rest(encoding_format: str) -> Callable[[], Load]:
+        return lambda: Load("rest", conch.rest_url, model, encoding_format, conch.api_key)
+
+    return [
+        Contestant(CONCH_GRPC, conch.plan, lambda: Load("grpc", conch.grpc_address, model)),
+        Contestant(CONCH_REST_FLOAT, conch.plan, rest("float")),
+        Contestant(CONCH_REST_BASE64, conch.plan, rest("base64")),
+    ]
+
+
+def peer_contestants(names: set[str], checkpoint: Path, infinity_root: Path) -> list[Contestant]:
+    """Return the peers among `names`; makes infinity's environment when one of them needs it."""
+    contestants = []
+    if FLASK in names:
+        contestants.append(_peer(flask_server.plan(checkpoint), "/v1/embeddings"))
+    if wanted := [name for name in VARIANTS if name in names]:
+        infinity = InfinityEnvironment(infinity_root)
+        infinity.prepare(checkpoint)
+        contestants += [_peer(infinity.plan(name), "/embeddings") for name in wanted]
+    return contestants
+
+
+def _peer(plan: ServerPlan, path: str) -> Contestant:
+    url = plan.ready_url.rpartition("/")[0] + path
+    return Contestant(plan.name, plan, lambda: Load("rest", url, "model", "base64"))

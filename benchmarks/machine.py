@@ -1,0 +1,64 @@
+"""Says what a benchmark ran on: processor, memory, versions of the software, commit."""
+
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+import psutil
+
+from serving.cores import available_cores
+
+PACKAGES = ("nvidia-pytriton", "openvino", "onnxruntime", "numpy", "flask", "gunicorn", "sentence-transformers",
+            "transformers", "torch")
+PEER_PACKAGES = ("infinity-emb", "optimum", "onnxruntime", "sentence-transformers", "transformers", "torch")
+# Runs in the peers' own environment, which has packages of the same names in other versions.
+_ASK_VERSIONS = "import importlib.metadata as m, sys; print('\\n'.join(m.version(name) for name in sys.argv[1:]))"
+
+
+def describe_machine() -> dict[str, str]:
+    """Return processor, cores, memory and system, ready to print."""
+    memory_gib = psutil.virtual_memory().total / 2**30
+    return {
+        "Processor": processor_name(Path("/proc/cpuinfo")), "Cores": str(available_cores()),
+        "Memory": f"{memory_gib:.0f} GiB", "System": f"{platform.system()} {platform.release()}, {platform.machine()}",
+    }
+
+
+def processor_name(cpuinfo: Path) -> str:
+    """Return the model with family and the vector instructions that matter here, from Linux's cpuinfo."""
+    try:
+        lines = dict(line.split(":", 1) for line in cpuinfo.read_text().splitlines() if ":" in line)
+    except OSError:
+        return platform.processor() or platform.machine()
+    facts = {name.strip(): value.strip() for name, value in lines.items()}
+    flags = facts.get("flags", "").split()
+    features = [flag for flag in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16") if flag in flags]
+    family = f"family {facts.get('cpu family', '?')} model {facts.get('model', '?')}"
+    return f"{facts.get('model name', 'unknown')} ({family}; {', '.join(features)})"
+
+
+def software_versions() -> dict[str, str]:
+    """Return Python's and the packages' versions in this environment, and the commit."""
+    return {"Python": platform.python_version(), **{name: _version(name) for name in PACKAGES}, "Commit": _commit()}
+
+
+def peer_versions(python: Path) -> dict[str, str]:
+    """Return the packages' versions in the environment of `python`."""
+    asked = subprocess.run([str(python), "-c", _ASK_VERSIONS, *PEER_PACKAGES], capture_output=True, text=True,
+                           check=True)
+    found = zip(PEER_PACKAGES, asked.stdout.split(), strict=True)
+    return {"Environment of infinity": ", ".join(f"{name} {version}" for name, version in found)}
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _commit() -> str:
+    described = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False,
+                               cwd=Path(__file__).parent)
+    return described.stdout.strip() or "unknown"

@@ -1,0 +1,89 @@
+"""The figures that Conch sets out to reach, and whether the results reach them. Pure: reads results, prints nothing."""
+
+from dataclasses import dataclass
+
+from benchmarks.contestants import CONCH_GRPC, CONCH_PERF_ANALYZER, CONCH_REST_BASE64, LIMIT
+from benchmarks.results import IN_PROCESS, Results, Spread, ratio_of
+
+# An engine whose vectors are further than this from sentence-transformers' (int8: 0.98) trades quality for speed. It
+# is shown, and compared, but only an engine of the same quality can be the best one.
+SAME_QUALITY_COSINE = 0.999
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One target with what was measured; `measured` is None where the run left a side out."""
+
+    target: str
+    bound: str  # e.g. "≥ 0.85"
+    measured: Spread | None
+    passed: bool | None
+
+
+def verdicts(results: Results) -> list[Verdict]:
+    """Judge every target by its median."""
+    mixes = sorted({sample.mix for sample in results.samples}, reverse=True)
+    return [
+        *(verdict for mix in mixes for verdict in _against_limit(results, mix)),
+        *(verdict for mix in mixes for verdict in _against_infinity(results, mix)),
+        *(_rest_against_grpc(results, mix) for mix in mixes),
+        *(_tail(results, contestant) for contestant in (CONCH_GRPC, CONCH_REST_BASE64)),
+    ]
+
+
+def fastest(results: Results, names: list[str], mix: str, scenario: str) -> str | None:
+    """Return the contestant of `names` with the highest median throughput, None when none was measured."""
+    medians = {name: spread.median for name in names if (spread := results.spread(name, mix, scenario))}
+    return max(medians, key=medians.__getitem__, default=None)
+
+
+def _against_limit(results: Results, mix: str) -> list[Verdict]:
+    limit = results.values(LIMIT, mix, IN_PROCESS)
+    return [
+        _at_least(f"gRPC with perf_analyzer / in-process limit, {scenario}, {mix}", bound,
+                  ratio_of(results.values(CONCH_PERF_ANALYZER, mix, scenario), limit))
+        for scenario, bound in (("32x1", 0.85), ("4x32", 0.95))
+    ]
+
+
+def _against_infinity(results: Results, mix: str) -> list[Verdict]:
+    measured = [name for name in results.min_cosines if name.startswith("infinity")]
+    torch = [name for name in measured if "torch" in name]
+    same_quality = [name for name in measured if results.min_cosines[name] >= SAME_QUALITY_COSINE]
+    lower_quality = [name for name in measured if name not in same_quality]
+    groups = (
+        ("infinity's torch engine", torch, 3.0),
+        ("infinity's best engine of the same quality", same_quality, 2.0),
+        ("infinity's best engine of lower quality", lower_quality, None),
+    )
+    return [
+        _against_fastest(results, label, names, bound, mix, scenario)
+        for scenario in ("32x1", "4x32") for label, names, bound in groups
+    ]
+
+
+def _against_fastest(
+    results: Results, label: str, names: list[str], bound: float | None, mix: str, scenario: str
+) -> Verdict:
+    rival = fastest(results, names, mix, scenario)
+    target = f"REST base64 / {label}, {scenario}, {mix}"
+    if rival is None:
+        return _at_least(target, bound, None)
+    ratio = ratio_of(results.values(CONCH_REST_BASE64, mix, scenario), results.values(rival, mix, scenario))
+    return _at_least(f"{target} ({rival})", bound, ratio)
+
+
+def _rest_against_grpc(results: Results, mix: str) -> Verdict:
+    rest, grpc = (results.values(name, mix, "4x32") for name in (CONCH_REST_BASE64, CONCH_GRPC))
+    return _at_least(f"REST base64 / gRPC, 32 texts a request, {mix}", 0.8, ratio_of(rest, grpc))
+
+
+def _tail(results: Results, contestant: str) -> Verdict:
+    p99 = results.spread(contestant, "short", "16x1", "p99_ms")
+    return Verdict(f"p99 in ms, {contestant}, 16x1, short", "< 100", p99, p99.median < 100 if p99 else None)
+
+
+def _at_least(target: str, bound: float | None, measured: Spread | None) -> Verdict:
+    if bound is None:
+        return Verdict(target, "for comparison", measured, None)
+    return Verdict(target, f"≥ {bound:g}", measured, measured.median >= bound if measured else None)
