@@ -76,6 +76,8 @@ class Arena:
             server.wait_until_ready(START_TIMEOUT_S)
 
     def _start_workers(self, opening: ExitStack) -> dict[str, InProcessWorker]:
-        kinds = {names.LIMIT: ("engine", self._version_dir), names.SENTENCE_TRANSFORMERS: (DTYPE, self._checkpoint)}
+        kinds = {names.LIMIT: ("engine", self._version_dir),
+                 names.LIMIT_AT_ONCE: ("engine-at-once", self._version_dir),
+                 names.SENTENCE_TRANSFORMERS: (DTYPE, self._checkpoint)}
         return {name: opening.enter_context(InProcessWorker(*kind)) for name, kind in kinds.items()
                 if name in self._chosen}

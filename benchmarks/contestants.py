@@ -15,10 +15,11 @@ CONCH_REST_FLOAT = "conch-rest-float"
 CONCH_REST_BASE64 = "conch-rest-base64"
 CONCH_PERF_ANALYZER = "conch-grpc-perf-analyzer"  # same server, NVIDIA's client
 LIMIT = "limit-in-process"
+LIMIT_AT_ONCE = "limit-in-process-at-once"
 SENTENCE_TRANSFORMERS = "sentence-transformers-in-process"
 FLASK = flask_server.NAME
 
-CONCH = (CONCH_GRPC, CONCH_REST_FLOAT, CONCH_REST_BASE64, CONCH_PERF_ANALYZER, LIMIT)
+CONCH = (CONCH_GRPC, CONCH_REST_FLOAT, CONCH_REST_BASE64, CONCH_PERF_ANALYZER, LIMIT, LIMIT_AT_ONCE)
 DEFAULT = (*CONCH, FLASK, SENTENCE_TRANSFORMERS, "infinity-torch-bf16", "infinity-optimum-fp32",
            "infinity-optimum-int8", "infinity-openvino")
 QUICK = (*CONCH, FLASK, "infinity-optimum-fp32")
@@ -29,7 +30,8 @@ SETTINGS = {
     CONCH_REST_FLOAT: "POST /v1/embeddings, encoding_format float",
     CONCH_REST_BASE64: "POST /v1/embeddings, encoding_format base64",
     CONCH_PERF_ANALYZER: "as conch-grpc, with perf_analyzer as the client",
-    LIMIT: "the engine behind Conch without a server: all cores, all texts at once, sorted by length",
+    LIMIT: "the engine behind Conch without a server: all cores, batches of 32 sorted by length",
+    LIMIT_AT_ONCE: "the same with all texts of the mix in one batch, which no server gets to see",
     FLASK: flask_server.SETTINGS + "; encoding_format base64",
     SENTENCE_TRANSFORMERS: f"without a server: batches of 32 sorted by length, torch {flask_server.DTYPE}, all cores",
     **{name: f"{variant.settings}; encoding_format base64" for name, variant in VARIANTS.items()},

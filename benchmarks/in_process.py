@@ -2,9 +2,9 @@
 
 `python -m benchmarks.in_process KIND PATH` reads one JSON job a line from standard input and prints one JSON result a
 line. A job is {"mix": …, "duration_s": …}, answered with {"texts_per_s": …}, or {"probe_texts": […]}, answered with the
-embeddings. KIND is "engine" (PATH is a version directory of the model repository) or a torch dtype (PATH is a
-checkpoint). The engine's figure is the limit that a server around it can approach and not pass: all cores, all texts
-known in advance and sorted by length.
+embeddings. KIND is "engine" or "engine-at-once" (PATH is a version directory of the model repository) or a torch dtype
+(PATH is a checkpoint). The engine's figures are what a server around it is held against: all cores, all texts known in
+advance and sorted by length, in batches of 32 or all in one batch.
 """
 
 import json
@@ -20,6 +20,7 @@ from benchmarks.client import TEXTS_OF_A_MIX
 from serving.cores import available_cores
 from serving.sample_texts import sample_texts
 
+ENGINE_BATCH_SIZES = {"engine": 32, "engine-at-once": sys.maxsize}
 Embed = Callable[[list[str]], np.ndarray]  # texts to float32 [len(texts), dimension]
 
 
@@ -52,13 +53,14 @@ class InProcessWorker:
         return json.loads(self._process.stdout.readline())
 
 
-def load_engine(version_dir: Path) -> Embed:
-    """Load the encoder that Conch serves with, on all cores."""
+def load_engine(version_dir: Path, batch_size: int) -> Embed:
+    """Load the encoder that Conch serves with, on all cores, to be given `batch_size` texts at a time."""
     # Each kind imports only what it measures: torch's threads have no place beside the engine's.
     from serving.encoder.encoder import TextEncoder
 
     encoder = TextEncoder.load(version_dir, available_cores())
-    return lambda texts: encoder.encode(texts).embeddings
+    return lambda texts: np.concatenate([
+        encoder.encode(texts[start:start + batch_size]).embeddings for start in range(0, len(texts), batch_size)])
 
 
 def load_sentence_transformers(checkpoint: Path, dtype: str) -> Embed:
@@ -83,7 +85,10 @@ def measure(embed: Embed, mix: str, duration_s: float) -> float:
 def main() -> None:
     """Load what the command line names and answer jobs until standard input ends."""
     kind, path = sys.argv[1], Path(sys.argv[2])
-    embed = load_engine(path) if kind == "engine" else load_sentence_transformers(path, kind)
+    if kind in ENGINE_BATCH_SIZES:
+        embed = load_engine(path, ENGINE_BATCH_SIZES[kind])
+    else:
+        embed = load_sentence_transformers(path, kind)
     for line in sys.stdin:
         job = json.loads(line)
         if "probe_texts" in job:

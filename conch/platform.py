@@ -53,7 +53,9 @@ class Platform:
             time.sleep(_POLL_S)
 
     def stop(self) -> None:
-        """End every descendant process."""
+        """End every descendant process; further signals cannot cut this short."""
+        for signal_number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signal_number, signal.SIG_IGN)
         stop_children(_STOP_TIMEOUT_S)
 
     def _ask_to_stop(self, signal_number: int, frame: object) -> None:

@@ -11,8 +11,8 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
 from export.errors import UnsupportedModelError
+from export.packed_body import FAMILIES
 
-BODIES = ("bert", "distilbert", "mpnet", "roberta", "xlm-roberta")
 # Last parts of the class paths in modules.json; old and new versions of the library name different packages.
 _MODULES = ("Transformer", "Pooling", "Dense", "Normalize", "LayerNorm", "Dropout")
 _PACKAGE = "sentence_transformers."
@@ -48,9 +48,9 @@ def check_checkpoint(path: Path) -> None:
     if config.get("auto_map"):
         raise UnsupportedModelError(f"{config_file} needs remote code (auto_map), which Conch never runs")
     kind = config.get("model_type")
-    if kind not in BODIES:
+    if kind not in FAMILIES:
         raise UnsupportedModelError(f"{config_file}: model_type {kind!r} is not an encoder that Conch exports; "
-                                    f"supported: {', '.join(BODIES)}")
+                                    f"supported: {', '.join(FAMILIES)}")
     for option in ("is_decoder", "is_encoder_decoder"):
         if config.get(option):
             raise UnsupportedModelError(f"{config_file}: {option} is set, but Conch exports encoders only")

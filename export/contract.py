@@ -32,12 +32,15 @@ PROMPT_NAME_PARAMETER = "prompt_name"  # string: a prompt of the manifest, put b
 TRUNCATE_PARAMETER = "truncate"        # bool: false makes an over-long text an error
 NORMALIZE_PARAMETER = "normalize"      # bool: overrides whether embeddings have length 1
 
-# Tensors of an encoder's ONNX graph.
-INPUT_IDS = "input_ids"                # int64 [rows, tokens]
-ATTENTION_MASK = "attention_mask"      # int64 [rows, tokens]
-POOLING_MASK = "pooling_mask"          # int64 [rows, tokens]; only where the prompt is left out of the pooling
-RAW_EMBEDDING = "raw_embedding"        # float32 [rows, dimension], before the final normalisation
-UNIT_EMBEDDING = "unit_embedding"      # float32 [rows, dimension], length 1
+# Tensors of an encoder's ONNX graph. Several texts are packed one after another into a row, so that nearly no
+# computation is spent on padding (docs/decisions/0004).
+INPUT_IDS = "input_ids"                # int64 [rows, row_tokens], token ids
+POSITION_IDS = "position_ids"          # int64 [rows, row_tokens], position of the token in its own text, from 0
+SEGMENT_IDS = "segment_ids"            # int64 [rows, row_tokens], which text of the row a token is of; -1 is padding
+TOKEN_INDEX = "token_index"            # noqa: S105 - int64 [texts, text_tokens], a text's tokens in the flattened rows
+POOLING_MASK = "pooling_mask"          # int64 [texts, text_tokens], 1 for the tokens that the pooling sees
+RAW_EMBEDDING = "raw_embedding"        # float32 [texts, dimension], before the final normalisation
+UNIT_EMBEDDING = "unit_embedding"      # float32 [texts, dimension], length 1
 
 
 class ConchError(Exception):

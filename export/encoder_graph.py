@@ -1,8 +1,8 @@
-"""A sentence-transformers model to one ONNX graph, from token ids to embeddings. Knows nothing of tokenisers or files
-around the graph.
+"""A sentence-transformers model to one ONNX graph, from packed token ids to embeddings. Knows nothing of tokenisers or
+files around the graph.
 
-The graph is traced from sentence-transformers' own modules, so pooling in every mode, Dense layers and normalisation
-are inside it and mean what they mean there.
+After the body the graph is traced from sentence-transformers' own modules, so pooling in every mode, Dense layers and
+normalisation are inside it and mean what they mean there.
 """
 
 import warnings
@@ -12,46 +12,57 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
 
-from export.contract import ATTENTION_MASK, INPUT_IDS, POOLING_MASK, RAW_EMBEDDING, UNIT_EMBEDDING
+from export.contract import (
+    INPUT_IDS,
+    POOLING_MASK,
+    POSITION_IDS,
+    RAW_EMBEDDING,
+    SEGMENT_IDS,
+    TOKEN_INDEX,
+    UNIT_EMBEDDING,
+)
+from export.packed_body import run_packed
 
 _OPSET = 17
+_ROW_INPUTS = (INPUT_IDS, POSITION_IDS, SEGMENT_IDS)
+_TEXT_INPUTS = (TOKEN_INDEX, POOLING_MASK)
 
 
 class EncoderGraph(torch.nn.Module):
-    """Token ids and masks to a raw and a unit embedding, each float32 [rows, dimension]."""
+    """Packed rows to a raw and a unit embedding of each text; export.contract describes the tensors."""
 
     def __init__(self, model: SentenceTransformer) -> None:
         super().__init__()
-        modules = list(model)
+        transformer, *modules = model
         if isinstance(modules[-1], Normalize):
             modules = modules[:-1]  # Both forms are outputs, so that a request can choose.
+        self.body = transformer.auto_model
         self.modules_in_order = torch.nn.ModuleList(modules)
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor,
-                pooling_mask: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-        """Run the modules; `pooling_mask` replaces the attention mask from the pooling on, all int64 [rows, tokens]."""
-        features = {"input_ids": input_ids, "attention_mask": attention_mask}
+    def forward(self, input_ids: torch.Tensor, position_ids: torch.Tensor, segment_ids: torch.Tensor,
+                token_index: torch.Tensor, pooling_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Run the body on the rows, lay the texts out one under another, then run the other modules."""
+        hidden = run_packed(self.body, input_ids, position_ids, segment_ids)  # [rows, row_tokens, hidden]
+        flat = hidden.reshape(-1, hidden.shape[-1])
+        features = {"token_embeddings": flat[token_index],  # [texts, text_tokens, hidden]
+                    "attention_mask": pooling_mask}
         for module in self.modules_in_order:
-            if pooling_mask is not None and isinstance(module, Pooling):
-                features["attention_mask"] = pooling_mask
             features = module(features)
         raw = features["sentence_embedding"]
         return raw, torch.nn.functional.normalize(raw, p=2, dim=1)
 
 
 def export_graph(model: SentenceTransformer, path: Path) -> None:
-    """Trace `model` and write `path`; rows and tokens stay dynamic."""
-    inputs = [INPUT_IDS, ATTENTION_MASK]
-    if not pools_prompt(model):
-        inputs.append(POOLING_MASK)
-    axes = {name: {0: "rows", 1: "tokens"} for name in inputs}
-    axes |= {name: {0: "rows"} for name in (RAW_EMBEDDING, UNIT_EMBEDDING)}
+    """Trace `model` and write `path`; every dimension of the inputs stays dynamic."""
+    axes = {name: {0: "rows", 1: "row_tokens"} for name in _ROW_INPUTS}
+    axes |= {name: {0: "texts", 1: "text_tokens"} for name in _TEXT_INPUTS}
+    axes |= {name: {0: "texts"} for name in (RAW_EMBEDDING, UNIT_EMBEDDING)}
     with torch.no_grad(), warnings.catch_warnings():
         # The tracer warns of every shape it reads as a constant; the parity gate, which varies all of them, is the
         # check that none of them matters.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            EncoderGraph(model).eval(), _example(inputs), str(path), input_names=inputs,
+            EncoderGraph(model).eval(), _example(), str(path), input_names=[*_ROW_INPUTS, *_TEXT_INPUTS],
             output_names=[RAW_EMBEDDING, UNIT_EMBEDDING], dynamic_axes=axes, opset_version=_OPSET, dynamo=False)
 
 
@@ -60,9 +71,10 @@ def pools_prompt(model: SentenceTransformer) -> bool:
     return all(module.include_prompt for module in model if isinstance(module, Pooling))
 
 
-def _example(inputs: list[str]) -> tuple[torch.Tensor, ...]:
-    """Two rows of nine tokens, the second one padded, so that no dimension is 1 and the mask matters."""
-    ids = torch.arange(18).reshape(2, 9) + 5  # [rows, tokens]
-    mask = torch.ones_like(ids)
-    mask[1, 5:] = 0
-    return (ids, *[mask] * (len(inputs) - 1))
+def _example() -> tuple[torch.Tensor, ...]:
+    """Three texts of 5, 4 and 3 tokens in two rows of 9, so that no dimension is 1 and every mask matters."""
+    positions = torch.tensor([[0, 1, 2, 3, 4, 0, 1, 2, 3], [0, 1, 2, 0, 0, 0, 0, 0, 0]])
+    segments = torch.tensor([[0, 0, 0, 0, 0, 1, 1, 1, 1], [0, 0, 0, -1, -1, -1, -1, -1, -1]])
+    index = torch.tensor([[0, 1, 2, 3, 4], [5, 6, 7, 8, 0], [9, 10, 11, 0, 0]])
+    mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 1, 0], [1, 1, 1, 0, 0]])
+    return torch.arange(18).reshape(2, 9) + 5, positions, segments, index, mask

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from export.manifest import Manifest, ManifestError, read_manifest, verify_files
-from serving.encoder.batching import assemble, plan_micro_batches
 from serving.encoder.engine import Engine, load_engine
 from serving.encoder.options import DEFAULT_OPTIONS, EncodeOptions
+from serving.encoder.packing import MicroBatch, assemble, plan_micro_batches
 from serving.encoder.tokenization import TextTokenizer, TokenRow
 from serving.errors import EncodeError, VersionLoadError
 
@@ -68,9 +68,9 @@ class TextEncoder:
                 token_counts[target] = len(rows[position].ids)
         return EncodedTexts(embeddings, token_counts, sum(batch.padded_tokens for batch in batches), errors)
 
-    def _cut(self, rows: list[TokenRow]) -> list:
+    def _cut(self, rows: list[TokenRow]) -> list[MicroBatch]:
         groups = plan_micro_batches([len(row.ids) for row in rows], self._engine.streams)
-        return [assemble(rows, positions, self.manifest.pad_token_id) for positions in groups]
+        return [assemble(rows, group, self.manifest.pad_token_id) for group in groups]
 
     def _wants_unit(self, options: EncodeOptions) -> bool:
         return self.manifest.normalized if options.normalize is None else options.normalize

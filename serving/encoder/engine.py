@@ -5,14 +5,23 @@ texts a second than giving both cores to one micro-batch after the other (docs/d
 """
 
 import importlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from export.contract import ATTENTION_MASK, INPUT_IDS, MODEL_FILE, POOLING_MASK, RAW_EMBEDDING, UNIT_EMBEDDING
-from serving.encoder.batching import MicroBatch
+from export.contract import (
+    INPUT_IDS,
+    MODEL_FILE,
+    POOLING_MASK,
+    POSITION_IDS,
+    RAW_EMBEDDING,
+    SEGMENT_IDS,
+    TOKEN_INDEX,
+    UNIT_EMBEDDING,
+)
+from serving.encoder.packing import MicroBatch
 from serving.errors import VersionLoadError
 
 OUTPUTS = (RAW_EMBEDDING, UNIT_EMBEDDING)
@@ -46,7 +55,7 @@ def load_engine(version_dir: Path, engine: str, precision: str, threads: int) ->
         raise VersionLoadError(f"{path} cannot be loaded by {engine}: {error}") from error
 
 
-def engine_inputs(batch: MicroBatch, names: Iterable[str]) -> dict[str, np.ndarray]:
-    """Return the tensors of `batch` that a graph with inputs `names` takes, each int64 [rows, tokens]."""
-    tensors = {INPUT_IDS: batch.input_ids, ATTENTION_MASK: batch.attention_mask, POOLING_MASK: batch.pooling_mask}
-    return {name: tensors[name] for name in names}
+def engine_inputs(batch: MicroBatch) -> dict[str, np.ndarray]:
+    """Return the graph's inputs for `batch`, by name."""
+    return {INPUT_IDS: batch.input_ids, POSITION_IDS: batch.position_ids, SEGMENT_IDS: batch.segment_ids,
+            TOKEN_INDEX: batch.token_index, POOLING_MASK: batch.pooling_mask}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import onnxruntime
 
-from serving.encoder.batching import MicroBatch
 from serving.encoder.engine import OUTPUTS, Embeddings, engine_inputs
+from serving.encoder.packing import MicroBatch
 
 
 class OnnxRuntimeEngine:
@@ -16,7 +16,6 @@ class OnnxRuntimeEngine:
     def __init__(self, session: onnxruntime.InferenceSession, streams: int) -> None:
         self.streams = streams
         self._session = session
-        self._inputs = [node.name for node in session.get_inputs()]
         self._workers = ThreadPoolExecutor(streams, thread_name_prefix="onnxruntime")
 
     def run(self, batches: Sequence[MicroBatch]) -> list[Embeddings]:
@@ -24,7 +23,7 @@ class OnnxRuntimeEngine:
         return list(self._workers.map(self._run_one, batches))
 
     def _run_one(self, batch: MicroBatch) -> Embeddings:
-        return tuple(self._session.run(OUTPUTS, engine_inputs(batch, self._inputs)))
+        return tuple(self._session.run(OUTPUTS, engine_inputs(batch)))
 
 
 def load(model_file: Path, precision: str, threads: int) -> OnnxRuntimeEngine:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import openvino
 
-from serving.encoder.batching import MicroBatch
 from serving.encoder.engine import OUTPUTS, Embeddings, engine_inputs
+from serving.encoder.packing import MicroBatch
 
 # Values of OpenVINO's INFERENCE_PRECISION_HINT (its CPU device page). bf16 on a processor without it falls back to
 # f32, which is slower but at least as exact.
@@ -18,7 +18,6 @@ class OpenVinoEngine:
 
     def __init__(self, compiled: openvino.CompiledModel, streams: int) -> None:
         self.streams = streams
-        self._inputs = [port.any_name for port in compiled.inputs]
         self._queue = openvino.AsyncInferQueue(compiled, streams)
         self._queue.set_callback(_collect)
 
@@ -26,7 +25,7 @@ class OpenVinoEngine:
         """Compute raw and unit embeddings of every micro-batch."""
         results: list[Embeddings | None] = [None] * len(batches)
         for index, batch in enumerate(batches):
-            self._queue.start_async(engine_inputs(batch, self._inputs), (results, index), share_inputs=True)
+            self._queue.start_async(engine_inputs(batch), (results, index), share_inputs=True)
         self._queue.wait_all()
         return results
 
@@ -37,6 +36,8 @@ def load(model_file: Path, precision: str, threads: int) -> OpenVinoEngine:
         "INFERENCE_PRECISION_HINT": _PRECISION_HINTS[precision],
         "NUM_STREAMS": threads,
         "INFERENCE_NUM_THREADS": threads,
+        # Every process would pin its first stream to the same core.
+        "ENABLE_CPU_PINNING": False,
     })
     return OpenVinoEngine(compiled, threads)
 

@@ -22,6 +22,7 @@ from export.sources.checkpoint import Checkpoint
 
 HIDDEN = 32
 HEADS = 4
+LAYERS = 2
 MAX_TOKENS = 40
 _POSITIONS = 64
 ALPHABET = sorted(set("".join(golden_texts(MAX_TOKENS))) | set(map(chr, range(33, 127))))
@@ -81,8 +82,8 @@ def spread_weights(module: torch.nn.Module) -> None:
 
 
 def _sizes(tokenizer, positions: int = _POSITIONS) -> dict:
-    return {"vocab_size": len(tokenizer), "hidden_size": HIDDEN, "num_hidden_layers": 2, "num_attention_heads": HEADS,
-            "intermediate_size": 2 * HIDDEN, "max_position_embeddings": positions,
+    return {"vocab_size": len(tokenizer), "hidden_size": HIDDEN, "num_hidden_layers": LAYERS,
+            "num_attention_heads": HEADS, "intermediate_size": 2 * HIDDEN, "max_position_embeddings": positions,
             "pad_token_id": tokenizer.pad_token_id}
 
 
@@ -96,7 +97,7 @@ def _distilbert(path: Path, lowercase: bool):
     vocab = _word_pieces(path, ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])
     tokenizer = transformers.DistilBertTokenizerFast(vocab, do_lower_case=lowercase, model_max_length=_POSITIONS)
     return tokenizer, transformers.DistilBertConfig(
-        vocab_size=len(tokenizer), dim=HIDDEN, n_layers=2, n_heads=HEADS, hidden_dim=2 * HIDDEN,
+        vocab_size=len(tokenizer), dim=HIDDEN, n_layers=LAYERS, n_heads=HEADS, hidden_dim=2 * HIDDEN,
         max_position_embeddings=_POSITIONS, pad_token_id=tokenizer.pad_token_id)
 
 

@@ -11,8 +11,9 @@ import transformers
 from safetensors.torch import load_file
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize
 
-from export.checkpoint_model import BODIES, check_checkpoint, load_sentence_transformer
+from export.checkpoint_model import check_checkpoint, load_sentence_transformer
 from export.errors import UnsupportedModelError
+from export.packed_body import FAMILIES
 from tests.export.checkpoints import build_body, build_checkpoint, edit_json
 
 TEXTS = ["Hello!", "你好", ""]
@@ -35,7 +36,7 @@ def malicious_pickle(tmp_path):
     return pickle.dumps(Payload()), owned
 
 
-@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("body", FAMILIES)
 def test_every_supported_body_is_accepted(tmp_path, body):
     check_checkpoint(build_body(tmp_path / body, body))
 

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from export.contract import MODEL_FILE
-from serving.encoder.batching import assemble
 from serving.encoder.engine import load_engine
+from serving.encoder.packing import assemble
 from serving.encoder.tokenization import TokenRow
 from serving.errors import VersionLoadError
 from tests.tolerances import BATCH_RELATIVE_ERROR
 from tests.versions import relative_error
 
 ENGINES = ("openvino", "onnxruntime")
-ROWS = [TokenRow([2, *range(10, 10 + length), 3]) for length in (1, 2, 5, 9, 17, 30)]
+TEXTS = [TokenRow([2, *range(10, 10 + length), 3]) for length in (1, 2, 5, 9, 17, 30)]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -24,7 +24,7 @@ def test_results_come_in_the_order_of_the_batches_whatever_runs_at_once(small_ve
     loaded = load_engine(small_versions[engine], engine, "fp32", threads)
     assert loaded.streams == threads
     # Long and short batches take turns, so that they do not end in the order in which they began.
-    batches = [assemble(ROWS, [position], 0) for position in (5, 0, 4, 1, 3, 2) * 4]
+    batches = [assemble(TEXTS, [[position]], 0) for position in (5, 0, 4, 1, 3, 2) * 4]
     expected = {batch.positions[0]: loaded.run([batch])[0] for batch in batches[:6]}
     for batch, (raw, unit) in zip(batches, loaded.run(batches), strict=True):
         assert relative_error(raw, expected[batch.positions[0]][0]) < BATCH_RELATIVE_ERROR
@@ -34,15 +34,24 @@ def test_results_come_in_the_order_of_the_batches_whatever_runs_at_once(small_ve
 @pytest.mark.parametrize("engine", ENGINES)
 def test_earlier_results_are_not_overwritten_by_later_runs(small_versions, engine):
     loaded = load_engine(small_versions[engine], engine, "fp32", 1)
-    first = loaded.run([assemble(ROWS, [3], 0)])[0]
+    first = loaded.run([assemble(TEXTS, [[3]], 0)])[0]
     kept = [array.copy() for array in first]
-    loaded.run([assemble(ROWS, [2], 0)] * 3)
+    loaded.run([assemble(TEXTS, [[2]], 0)] * 3)
     assert all(np.array_equal(array, copy) for array, copy in zip(first, kept, strict=True))
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+def test_a_packed_text_comes_out_as_it_does_alone(small_versions, engine):
+    loaded = load_engine(small_versions[engine], engine, "fp32", 1)
+    packed = assemble(TEXTS, [[5, 0, 4], [3], [2, 1]], 0)
+    alone = loaded.run([assemble(TEXTS, [[position]], 0) for position in packed.positions])
+    for found, expected in zip(loaded.run([packed])[0], zip(*alone, strict=True), strict=True):
+        assert relative_error(found, np.concatenate(expected)) < BATCH_RELATIVE_ERROR
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_raw_and_unit_differ_in_length_only(small_versions, engine):
-    raw, unit = load_engine(small_versions[engine], engine, "fp32", 1).run([assemble(ROWS, [0, 1, 2], 0)])[0]
+    raw, unit = load_engine(small_versions[engine], engine, "fp32", 1).run([assemble(TEXTS, [[0, 1], [2]], 0)])[0]
     lengths = np.linalg.norm(raw, axis=1)
     assert raw.dtype == unit.dtype == np.float32
     assert (np.abs(lengths - 1) > 0.1).all()

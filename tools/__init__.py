@@ -1,0 +1,1 @@
+"""What maintainers and the Makefile run; not part of the installed packages."""
