@@ -46,10 +46,7 @@ class Platform:
     def wait(self) -> None:
         """Return when asked to stop; raises LaunchError when a child ends by itself."""
         while not self._stopping:
-            for name, process in self._children.items():
-                if process.poll() is not None:
-                    raise LaunchError(f"{name} ended unexpectedly with status {process.returncode}; "
-                                      f"see {self._log(name)}")
+            self._check_children()
             time.sleep(_POLL_S)
 
     def stop(self) -> None:
@@ -57,6 +54,11 @@ class Platform:
         for signal_number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(signal_number, signal.SIG_IGN)
         stop_children(_STOP_TIMEOUT_S)
+
+    def _check_children(self) -> None:
+        for name, process in self._children.items():
+            if process.poll() is not None:
+                raise LaunchError(f"{name} ended unexpectedly with status {process.returncode}; see {self._log(name)}")
 
     def _ask_to_stop(self, signal_number: int, frame: object) -> None:
         if not self._stopping:
@@ -106,7 +108,12 @@ class Platform:
     def _start(self, name: str, command: list[str], environment: dict[str, str] | None,
                answers: Callable[[], bool]) -> None:
         self._children[name] = start_child(command, environment, self._log(name))
-        wait_for(answers, self._children[name], name, self._log(name), _START_TIMEOUT_S)
+
+        def is_up() -> bool:
+            self._check_children()
+            return answers()
+
+        wait_for(is_up, f"{name} is not ready; see {self._log(name)}", _START_TIMEOUT_S)
 
     def _log(self, name: str) -> Path:
         return self._log_dir / f"{name}.log"

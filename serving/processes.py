@@ -6,11 +6,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
 
+_POLL_S = 0.02
+_ORPHAN_POLL_S = 0.5
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -21,6 +25,22 @@ def die_with_parent(parent_pid: int) -> None:
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if os.getppid() != parent_pid:
         sys.exit(f"the parent process {parent_pid} has gone")
+
+
+def exit_when_orphaned() -> None:
+    """Watch the parent from a thread and end this process, without any farewell, soon after the parent has ended.
+
+    For processes that somebody else starts: the kernel's signal of die_with_parent goes by the thread that started a
+    process, and a server may start one from a thread that ends long before the server does.
+    """
+    parent_pid = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent_pid:
+            time.sleep(_ORPHAN_POLL_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
 
 
 def adopt_orphans() -> None:
@@ -41,15 +61,27 @@ def start_child(command: Sequence[str], environment: dict[str, str], log_file: P
 
 
 def stop_children(timeout_s: float) -> None:
-    """End every descendant: SIGTERM to the children, SIGKILL to whatever is left after `timeout_s`."""
+    """End every descendant: SIGTERM to the children, then SIGKILL to whatever they leave behind or do not heed.
+
+    What they leave behind was adopted (adopt_orphans) and, like them, is reaped here.
+    """
     me = psutil.Process()
-    everyone = me.children(recursive=True)
-    for child in me.children():
+    children = me.children()
+    for child in children:
         _ignore_gone(child.terminate)
-    _, alive = psutil.wait_procs(everyone, timeout=timeout_s)
-    for process in {*alive, *me.children(recursive=True)}:
+    _wait_until(lambda: not any(child.is_running() for child in children), timeout_s)
+    for process in me.children(recursive=True):
         _ignore_gone(process.kill)
-    psutil.wait_procs(alive, timeout=timeout_s)
+    _wait_until(lambda: not me.children(recursive=True), timeout_s)
+
+
+def _wait_until(done: Callable[[], bool], timeout_s: float) -> None:
+    """Reap children until `done`; an ended child that nobody has reaped still counts as running."""
+    deadline = time.monotonic() + timeout_s
+    while not done() and time.monotonic() < deadline:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(-1, os.WNOHANG)
+        time.sleep(_POLL_S)
 
 
 def _killed_with_parent() -> None:

@@ -1,7 +1,6 @@
 """Waits for servers to come up and checks that ports are free. Knows nothing of what answers."""
 
 import socket
-import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -24,14 +23,12 @@ def check_ports_free(host: str, ports: dict[str, int]) -> None:
                                   f"set {setting} to a free port") from error
 
 
-def wait_for(answers: Callable[[], bool], process: subprocess.Popen, name: str, log_file, timeout_s: float) -> None:
-    """Wait until `answers()`; raises LaunchError when `process` ends or the time is up, naming its log."""
+def wait_for(is_up: Callable[[], bool], complaint: str, timeout_s: float) -> None:
+    """Wait until `is_up()`; raises LaunchError with `complaint` when the time is up."""
     deadline = time.monotonic() + timeout_s
-    while not answers():
-        if process.poll() is not None:
-            raise LaunchError(f"{name} ended with status {process.returncode} while starting; see {log_file}")
+    while not is_up():
         if time.monotonic() > deadline:
-            raise LaunchError(f"{name} was not ready within {timeout_s:g} s; see {log_file}")
+            raise LaunchError(f"{complaint} (waited {timeout_s:g} s)")
         time.sleep(_POLL_S)
 
 

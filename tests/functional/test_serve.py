@@ -3,6 +3,7 @@
 import signal
 import socket
 import subprocess
+import time
 
 import psutil
 import pytest
@@ -111,3 +112,17 @@ def test_control_plane_worker_holds_none_of_the_heavy_libraries(served):
     for worker in workers:
         mapped = " ".join(region.path for region in worker.memory_maps())
         assert not [name for name in ("torch", "transformers", "onnxruntime", "openvino") if f"/{name}/" in mapped]
+
+
+def test_triton_dying_while_the_control_plane_starts_is_reported_at_once(served):
+    served.process = subprocess.Popen([CONCH, "serve"], env=served.environment, stdout=subprocess.PIPE,
+                                      stderr=subprocess.STDOUT, text=True)
+    log = served.home / "logs" / "control-plane.log"  # made when gunicorn is started
+    while not log.exists():
+        assert served.process.poll() is None
+        time.sleep(0.01)
+    [triton] = [process for process in psutil.Process(served.process.pid).children() if process.name() == "tritonserver"]
+    triton.kill()
+    output = served.process.communicate(timeout=30)[0]
+    assert "triton ended unexpectedly" in output
+    assert everyone_gone([triton])

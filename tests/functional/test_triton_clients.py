@@ -138,7 +138,7 @@ def test_backend_metrics_count_texts_tokens_and_padding(platform):
     grown = {name: after[name] - before[name] for name in after}
     assert grown["conch_encoder_texts_total"] == 3
     assert grown["conch_encoder_tokens_total"] == 10
-    assert 10 <= grown["conch_encoder_padded_tokens_total"] <= 18
+    assert grown["conch_encoder_padded_tokens_total"] in (16, 32)  # rows are multiples of 16, one for each core
     assert grown["conch_encoder_batches_total"] == 1
 
 

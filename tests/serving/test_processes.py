@@ -153,3 +153,16 @@ def _assert_gone(pid: int) -> None:
         time.sleep(0.02)
     os.kill(pid, signal.SIGKILL)
     pytest.fail(f"process {pid} is still there")
+
+
+def test_a_process_that_watches_its_parent_ends_with_it_though_nobody_signals_it():
+    child = ("import time\nfrom serving.processes import exit_when_orphaned\nexit_when_orphaned()\n"
+             "print(1, flush=True)\ntime.sleep(60)")
+    parent = (f"import subprocess, sys, time\np = subprocess.Popen([sys.executable, '-c', {child!r}], "
+              "stdout=subprocess.PIPE)\np.stdout.readline()\nprint(p.pid, flush=True)\ntime.sleep(60)")
+    with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True) as started:
+        watched = psutil.Process(int(started.stdout.readline()))
+        time.sleep(1)  # Twice the interval at which it looks.
+        assert watched.is_running()
+        started.kill()
+        assert not psutil.wait_procs([watched], timeout=10)[1]

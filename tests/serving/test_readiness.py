@@ -5,7 +5,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
@@ -53,25 +52,21 @@ def test_an_address_of_another_machine_is_an_error_that_names_the_setting(free_p
 
 def test_waiting_ends_with_the_answer():
     answers = iter([False, False, True])
-    with _child("import time; time.sleep(60)") as child:
-        wait_for(lambda: next(answers), child, "triton", "triton.log", timeout_s=30)
-        assert next(answers, None) is None
-        child.kill()
+    wait_for(lambda: next(answers), "never said", timeout_s=30)
+    assert next(answers, "all asked") == "all asked"
 
 
-def test_a_server_that_ends_while_starting_is_reported_with_its_status_and_log():
-    with _child("raise SystemExit(3)") as child:
-        started = time.monotonic()
-        with pytest.raises(LaunchError, match=r"triton ended with status 3 while starting; see /logs/triton\.log"):
-            wait_for(lambda: False, child, "triton", "/logs/triton.log", timeout_s=60)
-    assert time.monotonic() - started < 30
+def test_a_server_that_never_answers_is_given_up_with_the_complaint():
+    with pytest.raises(LaunchError, match=r"triton is not ready; see /logs/triton\.log \(waited 0\.2 s\)"):
+        wait_for(lambda: False, "triton is not ready; see /logs/triton.log", timeout_s=0.2)
 
 
-def test_a_server_that_never_answers_is_given_up_with_its_log():
-    with _child("import time; time.sleep(60)") as child:
-        with pytest.raises(LaunchError, match=r"was not ready within 0\.2 s; see /logs/triton\.log"):
-            wait_for(lambda: False, child, "triton", "/logs/triton.log", timeout_s=0.2)
-        child.kill()
+def test_an_error_while_waiting_is_passed_on():
+    def ended() -> bool:
+        raise LaunchError("triton ended")
+
+    with pytest.raises(LaunchError, match="triton ended"):
+        wait_for(ended, "never said", timeout_s=30)
 
 
 @pytest.mark.parametrize("status", [200, 204, 404, 503])

@@ -16,6 +16,7 @@ from serving.backends.text_encoder.threads import threads_per_instance
 from serving.cores import available_cores
 from serving.encoder.encoder import EncodedTexts, TextEncoder
 from serving.errors import EncodeError
+from serving.processes import exit_when_orphaned
 
 
 class TritonPythonModel:
@@ -23,6 +24,8 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Verify, load and warm the version, so that a model is ready only once it can answer at full speed."""
+        # Triton's stub notices that its server was killed, but now and then hangs in its own clean-up.
+        exit_when_orphaned()
         config = json.loads(args["model_config"])
         version_dir = Path(args["model_repository"]) / args["model_version"]
         try:
