@@ -121,7 +121,8 @@ def test_triton_dying_while_the_control_plane_starts_is_reported_at_once(served)
     while not log.exists():
         assert served.process.poll() is None
         time.sleep(0.01)
-    [triton] = [process for process in psutil.Process(served.process.pid).children() if process.name() == "tritonserver"]
+    children = psutil.Process(served.process.pid).children()
+    [triton] = [process for process in children if process.name() == "tritonserver"]
     triton.kill()
     output = served.process.communicate(timeout=30)[0]
     assert "triton ended unexpectedly" in output
