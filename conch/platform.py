@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from control_plane.app import connect_triton, model_service
-from control_plane.secrets_store import read_or_create_secret
+from control_plane.app import connect_triton, model_service, triton_secret
 from control_plane.settings import Settings
+from control_plane.triton_gateway import TritonGateway
 from export.contract import version_numbers
 from serving.errors import LaunchError
 from serving.processes import adopt_orphans, start_child, stop_children
@@ -38,8 +38,8 @@ class Platform:
             signal.signal(signal_number, self._ask_to_stop)
         self._check_preconditions()
         on_step("start Triton")
-        self._start_triton()
-        self._load_models(on_step)
+        gateway = self._start_triton()
+        self._load_models(gateway, on_step)
         on_step("start the control plane")
         self._start_control_plane()
 
@@ -76,7 +76,7 @@ class Platform:
             "CONCH_TRITON_GRPC_PORT": settings.triton_grpc_port,
             "CONCH_TRITON_METRICS_PORT": settings.triton_metrics_port})
 
-    def _start_triton(self) -> None:
+    def _start_triton(self) -> TritonGateway:
         settings = self._settings
         distribution = find_distribution()
         options = ServerOptions(
@@ -84,12 +84,14 @@ class Platform:
             backend_dir=lay_out_backends(distribution, settings.home / "triton" / "backends"),
             host=settings.host, http_port=settings.triton_http_port, grpc_port=settings.triton_grpc_port,
             metrics_port=settings.triton_metrics_port,
-            secret=settings.triton_secret or read_or_create_secret(settings.triton_secret_file))
+            secret=triton_secret(settings))
+        gateway = connect_triton(settings)
         self._start("triton", server_command(distribution, options), server_environment(distribution),
-                    lambda: connect_triton(settings).is_live())
+                    gateway.is_live)
+        return gateway
 
-    def _load_models(self, on_step: Callable[[str], None]) -> None:
-        models = model_service(self._settings, connect_triton(self._settings))
+    def _load_models(self, gateway: TritonGateway, on_step: Callable[[str], None]) -> None:
+        models = model_service(self._settings, gateway)
         for name in self._settings.preload_models:
             on_step(f"load {name}")
             models.load(name)

@@ -47,8 +47,13 @@ def model_service(settings: Settings, gateway: TritonGateway) -> ModelService:
 
 def connect_triton(settings: Settings) -> TritonGateway:
     """Return the gateway to the Triton that `settings` name."""
-    secret = settings.triton_secret or read_or_create_secret(settings.triton_secret_file)
-    return TritonGateway(settings.triton_grpc_address, secret, settings.inference_timeout_s, settings.load_timeout_s)
+    return TritonGateway(settings.triton_grpc_address, triton_secret(settings), settings.inference_timeout_s,
+                         settings.load_timeout_s)
+
+
+def triton_secret(settings: Settings) -> str:
+    """Return the secret that opens Triton's restricted APIs: the one given, else the generated one."""
+    return settings.triton_secret or read_or_create_secret(settings.triton_secret_file)
 
 
 def _refuse_bodies_that_are_not_json() -> None:

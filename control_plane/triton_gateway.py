@@ -20,14 +20,16 @@ from control_plane.errors import (
     ModelNotLoadedError,
     TritonUnavailableError,
 )
-from export.contract import EMBEDDING_OUTPUT, MAX_BATCH_SIZE, TEXT_INPUT, TOKEN_COUNT_OUTPUT
+from export.contract import EMBEDDING_OUTPUT, MAX_BATCH_SIZE, SECRET_HEADER, TEXT_INPUT, TOKEN_COUNT_OUTPUT
 
 # Triton's gRPC front end expects the header of a restricted API under this prefix (Triton: inference protocols page).
-_SECRET_HEADER = "triton-grpc-protocol-x-conch-secret"  # noqa: S105 - the header's name, not the secret
+_GRPC_SECRET_HEADER = f"triton-grpc-protocol-{SECRET_HEADER}"
 _CHANNEL_OPTIONS = [
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
     # A Triton that comes back should be noticed within a second, not after gRPC's default two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
 ]
 
@@ -46,7 +48,7 @@ class TritonGateway:
 
     def __init__(self, address: str, secret: str, inference_timeout_s: float, load_timeout_s: float) -> None:
         self.address = address
-        self._headers = {_SECRET_HEADER: secret}
+        self._headers = {_GRPC_SECRET_HEADER: secret}
         self._inference_timeout_s = inference_timeout_s
         self._load_timeout_s = load_timeout_s
         self._client: triton.InferenceServerClient | None = None

@@ -22,6 +22,9 @@ TEXT_ENCODER_BACKEND = "text_encoder"
 # cores).
 MAX_BATCH_SIZE = 128
 
+# HTTP header that opens Triton's restricted APIs; its value is a secret that only the control plane knows.
+SECRET_HEADER = "x-conch-secret"  # noqa: S105 - the header's name, not the secret
+
 # Tensors of the text_encoder backend.
 TEXT_INPUT = "text"                # BYTES [1], UTF-8
 EMBEDDING_OUTPUT = "embedding"     # FP32 [dimension]

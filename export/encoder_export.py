@@ -8,9 +8,9 @@ from importlib.metadata import version as package_version
 from pathlib import Path
 
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Pooling
+from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
 
-from export.catalog import CatalogEntry
+from export.catalog import EMBEDDING, CatalogEntry
 from export.checkpoint_model import load_sentence_transformer
 from export.contract import CONFIG_FILE, MODEL_FILE, TOKENIZER_FILE, version_numbers
 from export.encoder_graph import export_graph, pools_prompt
@@ -101,13 +101,13 @@ def _fit_engine(model: SentenceTransformer, path: Path, request: ExportRequest) 
 
 def _describe(model: SentenceTransformer, staging: Path, version: int, request: ExportRequest) -> Manifest:
     return Manifest(
-        model=request.name, version=version, task="embedding",
+        model=request.name, version=version, task=EMBEDDING,
         source=request.checkpoint.source, revision=request.checkpoint.revision,
         engine=request.engine, precision=request.precision,
         dimension=model.get_embedding_dimension(), max_tokens=model.max_seq_length,
         pad_token_id=model.tokenizer.pad_token_id,
         pooling=_pooling_modes(model), pools_prompt=pools_prompt(model),
-        normalized=type(model[-1]).__name__ == "Normalize",
+        normalized=isinstance(model[-1], Normalize),
         prompts=dict(model.prompts), default_prompt=model.default_prompt_name,
         created_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         built_with={name: package_version(name) for name in _RECORDED_PACKAGES},

@@ -5,11 +5,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from export.contract import SECRET_HEADER
 from serving.triton.distribution import Distribution
 
 # Groups of Triton's API that can change the server or run code; only a caller with the secret may use them.
 _RESTRICTED = "model-repository,shared-memory,trace,logging"
-SECRET_HEADER = "x-conch-secret"  # noqa: S105 - the header's name, not the secret
 
 
 @dataclass(frozen=True)
