@@ -44,11 +44,15 @@ class Server:
     def wait_until_ready(self, timeout_s: float) -> None:
         """Return once the server is ready; raises LaunchError, with the end of the log, when it is not in time."""
         try:
-            wait_for(lambda: http_status(self.plan.ready_url) == 200, self._process, self.plan.name, self._log_file,
-                     timeout_s)
+            wait_for(self._answers, f"{self.plan.name} is not ready", timeout_s)
         except LaunchError as error:
             # The log lies in a temporary directory that does not outlive this error.
             raise LaunchError(f"{error}:\n{self._log_file.read_text(errors='replace')[-2000:]}") from error
+
+    def _answers(self) -> bool:
+        if self._process.poll() is not None:
+            raise LaunchError(f"{self.plan.name} ended with status {self._process.returncode}")
+        return http_status(self.plan.ready_url) == 200
 
 
 def free_port() -> int:
