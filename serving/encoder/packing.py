@@ -17,9 +17,10 @@ from serving.encoder.tokenization import TokenRow
 ROW_TOKENS = (64, 96, 128, 160)
 # Padded tokens of one micro-batch. Larger ones leave the core's cache.
 TOKEN_BUDGET = 1024
-# What a call of the engine costs before it computes anything, and what attention adds for each token of a row, both
-# relative to the rest of a token's cost. Fitted to all-MiniLM-L6-v2 in bf16; all they do is rank plans.
-CALL_TOKENS = 14
+# What a call of the engine costs before it computes anything, most of it because its shape is a new one, and what
+# attention adds for each token of a row, both relative to the rest of a token's cost. Fitted to all-MiniLM-L6-v2 in
+# bf16 on two processors (docs/decisions/0004); all they do is rank plans.
+CALL_TOKENS = 30
 ATTENTION_COST = 0.00065
 # The engine's kernels work on blocks: rows of a multiple of 16 tokens cost up to 10 % less for each token.
 _ROW_MULTIPLE = 16

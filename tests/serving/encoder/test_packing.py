@@ -109,8 +109,8 @@ def test_the_costliest_group_comes_first(lengths, streams):
     ([4, 4, 4, 4], 1, [[[0, 1, 2, 3]]]),
     ([10, 2000, 2000], 1, [[[2]], [[1]], [[0]]]),   # longer than a row, longer than the budget
     ([64] * 3 + [32] * 2, 1, [[[3, 4], [2], [1], [0]]]),
-    ([200, 190], 1, [[[0]], [[1]]]),                # 18 tokens of padding would cost more than another call
-    ([200, 195], 1, [[[0], [1]]]),
+    ([200, 175], 1, [[[0]], [[1]]]),                # 33 tokens of padding would cost more than another call
+    ([200, 180], 1, [[[0], [1]]]),
     ([50, 14] * 3, 1, [[[4, 5], [2, 3], [0, 1]]]),  # rows that are exactly full
     ([64] * 17, 1, [[[text] for text in range(16, 0, -1)], [[0]]]),  # a group that is exactly full
 ])
