@@ -25,7 +25,7 @@ test-fast: $(STAMP) ## Run the tests that need no Triton
 lint: $(STAMP) ## Check the code with ruff
 	$(BIN)/ruff check .
 
-bench: $(STAMP) ## Measure embeddings against peers and write benchmarks/RESULTS.md (about 25 minutes)
+bench: $(STAMP) ## Measure embeddings against peers and write benchmarks/RESULTS.md (about 30 minutes)
 	$(BIN)/python -m benchmarks.embeddings
 
 constraints: ## Resolve constraints.txt again for every supported Python

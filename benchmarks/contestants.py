@@ -20,8 +20,6 @@ SENTENCE_TRANSFORMERS = "sentence-transformers-in-process"
 FLASK = flask_server.NAME
 
 CONCH = (CONCH_GRPC, CONCH_REST_FLOAT, CONCH_REST_BASE64, CONCH_PERF_ANALYZER, LIMIT, LIMIT_AT_ONCE)
-DEFAULT = (*CONCH, FLASK, SENTENCE_TRANSFORMERS, "infinity-torch-bf16", "infinity-optimum-fp32",
-           "infinity-optimum-int8", "infinity-openvino")
 QUICK = (*CONCH, FLASK, "infinity-optimum-fp32")
 ALL = (*CONCH, FLASK, SENTENCE_TRANSFORMERS, *VARIANTS)
 

@@ -32,7 +32,7 @@ INFINITY_ROOT = HERE.parent / ".bench-venv"
 
 @click.command()
 @click.option("--contestant", "chosen", multiple=True, type=click.Choice(names.ALL),
-              help="Take part; repeat for more. Default: all but infinity-torch-fp32.")
+              help="Take part; repeat for more. Default: all.")
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--seconds", type=click.FloatRange(0.5), default=4.0, show_default=True, help="Measured time of a turn.")
 @click.option("--mix", "mixes", multiple=True, type=click.Choice(["short", "long"]), help="Default: both.")
@@ -46,7 +46,7 @@ def main(
     if quick:
         rounds, seconds, mixes, chosen = 1, 1.0, mixes or ("short",), chosen or names.QUICK
     try:
-        results = run(set(chosen or names.DEFAULT), rounds, seconds, list(mixes or ("short", "long")))
+        results = run(set(chosen or names.ALL), rounds, seconds, list(mixes or ("short", "long")))
     except ConchError as error:
         raise click.ClickException(str(error)) from error
     write(results, output)

@@ -55,6 +55,7 @@ def _against_infinity(results: Results, mix: str) -> list[Verdict]:
     lower_quality = [name for name in measured if name not in same_quality]
     groups = (
         ("infinity's torch engine", torch, 3.0),
+        ("infinity's torch engine at its default", ["infinity-torch-fp32"], None),
         ("infinity's best engine of the same quality", same_quality, 2.0),
         ("infinity's best engine of lower quality", lower_quality, None),
     )
