@@ -12,7 +12,7 @@ from control_plane.settings import Settings
 from control_plane.triton_gateway import TritonGateway
 from export.contract import version_numbers
 from serving.errors import LaunchError
-from serving.processes import adopt_orphans, start_child, stop_children
+from serving.processes import adopt_orphans, start_child, start_kept, stop_children
 from serving.readiness import check_ports_free, http_status, wait_for
 from serving.triton.distribution import find_distribution, lay_out_backends
 from serving.triton.server import ServerOptions, server_command, server_environment
@@ -86,7 +86,7 @@ class Platform:
             metrics_port=settings.triton_metrics_port,
             secret=triton_secret(settings))
         gateway = connect_triton(settings)
-        self._start("triton", server_command(distribution, options), server_environment(distribution),
+        self._start("triton", start_kept, server_command(distribution, options), server_environment(distribution),
                     gateway.is_live)
         return gateway
 
@@ -105,11 +105,11 @@ class Platform:
             "--no-control-socket", "--worker-tmp-dir", "/dev/shm",  # noqa: S108 - gunicorn's own advice: no disk waits
         ]
         url = f"http://{settings.local_host}:{settings.http_port}/ready"
-        self._start("control-plane", command, None, lambda: http_status(url) == 200)
+        self._start("control-plane", start_child, command, None, lambda: http_status(url) == 200)
 
-    def _start(self, name: str, command: list[str], environment: dict[str, str] | None,
-               answers: Callable[[], bool]) -> None:
-        self._children[name] = start_child(command, environment, self._log(name))
+    def _start(self, name: str, start: Callable[..., subprocess.Popen], command: list[str],
+               environment: dict[str, str] | None, answers: Callable[[], bool]) -> None:
+        self._children[name] = start(command, environment, self._log(name))
 
         def is_up() -> bool:
             self._check_children()

@@ -22,7 +22,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 def die_with_parent(parent_pid: int) -> None:
     """Have the kernel end this process when its parent ends; ends at once when that parent has gone already."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    _receive_when_parent_dies(signal.SIGTERM)
     if os.getppid() != parent_pid:
         sys.exit(f"the parent process {parent_pid} has gone")
 
@@ -48,16 +48,47 @@ def adopt_orphans() -> None:
     _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def start_child(command: Sequence[str], environment: dict[str, str], log_file: Path) -> subprocess.Popen:
+def start_child(command: Sequence[str], environment: dict[str, str] | None, log_file: Path,
+                death_signal: signal.Signals = signal.SIGKILL) -> subprocess.Popen:
     """Start `command` in a session of its own, its output appended to `log_file`.
 
-    The kernel kills it when this process dies, whatever the reason. Its own session keeps a terminal's Ctrl-C away
-    from it: this process decides the order in which children stop.
+    The kernel sends it `death_signal` when this process dies, whatever the reason. Its own session keeps a terminal's
+    Ctrl-C away from it: this process decides the order in which children stop.
     """
     log_file.parent.mkdir(parents=True, exist_ok=True)
     with log_file.open("ab") as log:
         return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                start_new_session=True, preexec_fn=_killed_with_parent)
+                                start_new_session=True, preexec_fn=lambda: _receive_when_parent_dies(death_signal))
+
+
+def start_kept(command: Sequence[str], environment: dict[str, str] | None, log_file: Path) -> subprocess.Popen:
+    """Start `command` as start_child does, under a keeper that ends whatever the command leaves behind."""
+    return start_child([sys.executable, "-m", "serving.keeper", *command], environment, log_file, signal.SIGTERM)
+
+
+def run_until_stopped(command: Sequence[str], timeout_s: float) -> int:
+    """Run `command` to its end, or until SIGTERM, then kill what it leaves; returns an exit status as a shell would.
+
+    SIGTERM is passed on, and the command has `timeout_s` to heed it. This is what a keeper does; its process has
+    nothing else to do.
+    """
+    adopt_orphans()
+    child = None
+    try:
+        signal.signal(signal.SIGTERM, _raise_exit)
+        child = subprocess.Popen(command, preexec_fn=lambda: _receive_when_parent_dies(signal.SIGKILL))
+        status = child.wait()
+    except SystemExit:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        status = -signal.SIGTERM
+        if child is not None:
+            child.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(timeout_s)
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        _kill_descendants(timeout_s)
+    return status if status >= 0 else 128 - status
 
 
 def stop_children(timeout_s: float) -> None:
@@ -70,6 +101,11 @@ def stop_children(timeout_s: float) -> None:
     for child in children:
         _ignore_gone(child.terminate)
     _wait_until(lambda: not any(child.is_running() for child in children), timeout_s)
+    _kill_descendants(timeout_s)
+
+
+def _kill_descendants(timeout_s: float) -> None:
+    me = psutil.Process()
     for process in me.children(recursive=True):
         _ignore_gone(process.kill)
     _wait_until(lambda: not me.children(recursive=True), timeout_s)
@@ -84,8 +120,12 @@ def _wait_until(done: Callable[[], bool], timeout_s: float) -> None:
         time.sleep(_POLL_S)
 
 
-def _killed_with_parent() -> None:
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+def _receive_when_parent_dies(signal_number: signal.Signals) -> None:
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
+
+
+def _raise_exit(signal_number: int, frame: object) -> None:
+    raise SystemExit
 
 
 def _ignore_gone(action) -> None:

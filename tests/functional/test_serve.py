@@ -43,6 +43,17 @@ def test_killing_conch_leaves_no_process(served):
     assert everyone_gone(processes)
 
 
+def test_killing_conch_and_triton_at_once_leaves_no_stub_that_hangs(served):
+    served.start()
+    processes = served.descendants()
+    named = {process.name()[:15]: process for process in processes}
+    named["triton_python_b"].suspend()  # as inside a call to the server that never returns
+    named["tritonserver"].kill()
+    served.process.kill()
+    served.process.wait()
+    assert everyone_gone(processes)
+
+
 def test_killing_the_parent_leaves_no_process(served):
     """As under `make run`: a shell starts conch and is killed."""
     script = f'"{CONCH}" serve --parent-pid $$ & wait'
@@ -121,7 +132,7 @@ def test_triton_dying_while_the_control_plane_starts_is_reported_at_once(served)
     while not log.exists():
         assert served.process.poll() is None
         time.sleep(0.01)
-    children = psutil.Process(served.process.pid).children()
+    children = served.descendants()
     [triton] = [process for process in children if process.name() == "tritonserver"]
     triton.kill()
     output = served.process.communicate(timeout=30)[0]
