@@ -1,19 +1,27 @@
-# NVIDIA's Triton with Conch in it. The tag is the release of tritonserver 2.51, the version that the tests run.
-FROM nvcr.io/nvidia/tritonserver:24.10-py3
+# Two images: NVIDIA's Triton with what our backend imports, and Conch itself. docker-compose.yml builds both.
 
+# The tag is the release of tritonserver 2.51, the version that the tests run. The code is mounted, not copied.
+FROM nvcr.io/nvidia/tritonserver:24.10-py3 AS triton
+COPY constraints.txt /opt/conch/
+RUN pip install --no-cache-dir -c /opt/conch/constraints.txt "numpy<2" onnxruntime openvino psutil tokenizers
+ENV PYTHONPATH=/opt/conch
+EXPOSE 8000 8001 8002
+
+FROM python:3.11.10-slim-bookworm AS conch
 WORKDIR /opt/conch
 COPY pyproject.toml constraints.txt README.md ./
 COPY conch conch
 COPY control_plane control_plane
 COPY export export
 COPY serving serving
-# torch's CPU build: it is only used to export, and saves several gigabytes.
+# torch's CPU build: it is only used to export, and saves several gigabytes. An export computes with the engines too.
 RUN pip install --no-cache-dir --extra-index-url https://download.pytorch.org/whl/cpu \
-    -c constraints.txt '.[serving,export]'
-
+    -c constraints.txt '.[export]' openvino tokenizers
+# A volume takes its owner from the directory that it covers.
+RUN useradd --uid 10001 --no-create-home conch && install -d -o conch /var/lib/conch /models /keys
+USER conch
 ENV CONCH_HOME=/var/lib/conch \
     CONCH_MODEL_REPOSITORY=/models \
-    CONCH_HOST=0.0.0.0
-VOLUME ["/var/lib/conch", "/models"]
-EXPOSE 8080 8000 8001 8002
-CMD ["conch", "serve"]
+    HOME=/var/lib/conch \
+    PYTHONUNBUFFERED=1
+EXPOSE 8080

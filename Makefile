@@ -7,10 +7,10 @@ STAMP := $(VENV)/.installed
 PIP_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast lint bench constraints clean
+.PHONY: help run test test-fast lint bench bench-lifecycle constraints clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(STAMP) ## Install, export the model `fast`, start Triton and the control plane in the foreground
 	@$(BIN)/conch export fast --if-missing
@@ -27,6 +27,9 @@ lint: $(STAMP) ## Check the code with ruff
 
 bench: $(STAMP) ## Measure embeddings against peers and write benchmarks/RESULTS.md (about 30 minutes)
 	$(BIN)/python -m benchmarks.embeddings
+
+bench-lifecycle: $(STAMP) ## Measure the control plane and write benchmarks/LIFECYCLE.md (about 5 minutes)
+	$(BIN)/python -m benchmarks.lifecycle
 
 constraints: ## Resolve constraints.txt again for every supported Python
 	$(PYTHON) tools/lock_constraints.py

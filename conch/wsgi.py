@@ -1,9 +1,16 @@
 """What gunicorn serves: `gunicorn 'conch.wsgi:create()'`."""
 
+import atexit
+
 from control_plane.app import create_app
+from control_plane.observability.logs import configure_logging
+from control_plane.services import services
 from control_plane.settings import load_settings
 
 
 def create():
-    """Return the application for the settings of the environment."""
-    return create_app(load_settings())
+    """Return the application for the settings of the environment, with everything that a process of its own needs."""
+    configure_logging()
+    app = create_app(load_settings())
+    atexit.register(services(app).usage.close)
+    return app

@@ -62,9 +62,26 @@ class ModelRegistry:
             raise ModelNotExportedError(model.name)
         return model
 
+    def check_exportable(self, name: str) -> None:
+        """Raise ModelNotFoundError or ModelNotServableError for a model whose export cannot even begin.
+
+        A hub id (org/name) that the catalog does not list is taken at its word.
+        """
+        if name in self._catalog:
+            entry = self._catalog.find(name)
+            if entry.unsupported:
+                raise ModelNotServableError(entry.alias, entry.unsupported)
+        elif "/" not in name:
+            raise ModelNotFoundError(name, [entry.alias for entry in self._catalog.entries])
+
     def manifest(self, model: KnownModel, version: int) -> Manifest:
         """Return the manifest of one version."""
         return read_manifest(self._repository / model.name / str(version))
+
+    def size_bytes(self, name: str, version: int) -> int:
+        """Return the size of a version's files, 0 where there are none."""
+        version_dir = self._repository / name / str(version)
+        return sum(path.stat().st_size for path in version_dir.glob("*") if path.is_file())
 
     def triton_config(self, model: KnownModel) -> str:
         """Return the text of the model's config.pbtxt; raises ModelLoadError when there is none to read."""

@@ -1,12 +1,18 @@
-"""The use cases around models: list, describe, load, unload, embed, readiness. Knows nothing of HTTP."""
+"""The use cases around models that change nothing: list, describe, embed, readiness. Knows nothing of HTTP."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import numpy as np
 
-from control_plane.errors import InvalidRequestError, ModelNotLoadedError, TritonUnavailableError
+from control_plane.errors import InvalidRequestError
+from control_plane.inference import Inference
+from control_plane.lifecycle.routes import Routes
+from control_plane.lifecycle.store import ModelState, ModelStore
+from control_plane.lifecycle.tables import ModelTargetRow
 from control_plane.model_registry import KnownModel, ModelRegistry
-from control_plane.triton_gateway import Embeddings, TritonGateway
+from control_plane.observability.inference_observer import InferenceObserver
+from control_plane.triton_gateway import Embeddings
 from export.catalog import EMBEDDING
 from export.contract import ConchError
 
@@ -14,47 +20,41 @@ _CANARY_TEXT = "ready?"
 
 
 class ModelService:
-    """Puts what is known (registry) and what is loaded (Triton) together."""
+    """Puts together what is known (registry), what should be live (store) and what answers (inference)."""
 
-    def __init__(self, registry: ModelRegistry, gateway: TritonGateway, preload: Sequence[str]) -> None:
-        self._registry = registry
-        self._gateway = gateway
-        self._preload = tuple(preload)
+    def __init__(self, registry: ModelRegistry, store: ModelStore, routes: Routes, inference: Inference,
+                 observer: InferenceObserver) -> None:
+        self._registry, self._store, self._routes = registry, store, routes
+        self._inference, self._observer = inference, observer
 
     def describe_all(self) -> list[dict]:
-        """Describe every known model; without Triton no model counts as loaded."""
-        try:
-            ready = self._gateway.ready_versions()
-        except TritonUnavailableError:
-            ready = {}
-        return [_describe(model, ready.get(model.name, [])) for model in self._registry.all()]
+        """Describe every known model."""
+        states, seen = self._store.all(), _by_model(self._store.observations())
+        return [_describe(model, states.get(model.name, ModelState(model.name)), seen.get(model.name, []))
+                for model in self._registry.all()]
 
     def describe(self, name: str) -> dict:
         """Describe one model, its newest version's manifest included."""
         model = self._registry.find(name)
-        description = _describe(model, self._gateway.ready_versions().get(model.name, []))
+        seen = _by_model(self._store.observations()).get(model.name, [])
+        description = _describe(model, self._store.find(model.name), seen)
         if model.versions:
-            manifest = self._registry.manifest(model, model.versions[-1])
-            description["newest_version"] = {
-                key: getattr(manifest, key) for key in (
-                    "version", "source", "revision", "engine", "precision", "dimension", "max_tokens", "pooling",
-                    "normalized", "prompts", "default_prompt", "parity", "created_at")}
+            description["newest_version"] = self._describe_version(model, model.versions[-1])
         return description
 
-    def load(self, name: str) -> dict:
-        """Load the newest version and prove it with an inference; returns the description."""
-        model = self._registry.servable(name)
-        self._gateway.load(model.name, self._registry.triton_config(model))
-        self._canary(model.name)
-        return self.describe(model.name)
-
-    def unload(self, name: str) -> dict:
-        """Unload a model; raises ModelNotLoadedError when there is nothing to unload."""
+    def versions(self, name: str) -> dict:
+        """Describe every version of a model, and which one is active."""
         model = self._registry.find(name)
-        if model.name not in self._gateway.ready_versions():
-            raise ModelNotLoadedError(model.name)
-        self._gateway.unload(model.name)
-        return self.describe(model.name)
+        state = self._store.find(model.name)
+        return {"name": model.name, "active_version": state.active_version, "previous_version": state.previous_version,
+                "revision": state.revision,
+                "versions": [self._describe_version(model, version) for version in model.versions]}
+
+    def history(self, name: str, limit: int) -> list[dict]:
+        """Return who changed a model, when, why, from which version to which; newest first."""
+        rows = self._store.history(self._registry.find(name).name, limit)
+        return [{"at": _iso(row.at), "action": row.action, "actor": row.actor, "reason": row.reason,
+                 "from_version": row.from_version, "to_version": row.to_version, "detail": row.detail} for row in rows]
 
     def embed(self, name: str, texts: Sequence[str], parameters: dict[str, str | bool] | None = None,
               dimensions: int | None = None) -> tuple[str, Embeddings]:
@@ -63,45 +63,65 @@ class ModelService:
         `dimensions` keeps the first so many numbers of each vector and scales them to length 1, as OpenAI's API does.
         """
         model = self._registry.servable(name, EMBEDDING)
-        answer = self._gateway.embed(model.name, texts, parameters)
+        with self._observer.observe(model.name, texts) as observation:
+            answer = self._inference.embed(model.name, texts, parameters)
+            observation.tokens = int(answer.token_counts.sum())
         if dimensions is not None:
             answer = Embeddings(_shorten(answer.vectors, dimensions), answer.token_counts, answer.model_version)
         return model.name, answer
 
-    def readiness(self) -> dict[str, str]:
-        """Return "ready" or the reason why not for every loaded model and every one that should be loaded at start.
+    def name_of(self, name: str) -> str:
+        """Return the name in the repository of the model that goes by an alias, that name or a hub id."""
+        return self._registry.find(name).name
 
-        Each loaded model answers a real inference. Raises TritonUnavailableError when there is no Triton to ask.
-        """
-        loaded = self._gateway.ready_versions()
-        return {name: self._probe(name) if name in loaded else "not loaded"
-                for name in sorted({*loaded, *self._preload})}
+    def check_exportable(self, name: str) -> None:
+        """Raise ModelNotFoundError or ModelNotServableError for a model whose export cannot even begin."""
+        self._registry.check_exportable(name)
+
+    def readiness(self) -> dict[str, str]:
+        """Return "ready" or the reason why not for every model that should be loaded; each answers a real inference."""
+        return {state.name: self._probe(state.name) for state in self._routes.states() if state.should_be_loaded}
 
     def loaded_count(self) -> int | None:
-        """Return how many models are loaded, None when Triton cannot be asked."""
-        try:
-            return len(self._gateway.ready_versions())
-        except TritonUnavailableError:
-            return None
+        """Return how many models are ready somewhere, None when that is not known."""
+        return self._routes.ready_count()
 
     def _probe(self, name: str) -> str:
         try:
-            self._canary(name)
+            self._inference.embed(name, [_CANARY_TEXT])
         except ConchError as error:
             return str(error)
         return "ready"
 
-    def _canary(self, name: str) -> None:
-        self._gateway.embed(name, [_CANARY_TEXT])
+    def _describe_version(self, model: KnownModel, version: int) -> dict:
+        try:
+            manifest = self._registry.manifest(model, version)
+        except ConchError as error:
+            return {"version": version, "error": str(error)}
+        return {key: getattr(manifest, key) for key in (
+            "version", "source", "revision", "engine", "precision", "dimension", "max_tokens", "pooling", "normalized",
+            "prompts", "default_prompt", "parity", "created_at")}
 
 
-def _describe(model: KnownModel, ready_versions: list[int]) -> dict:
+def _by_model(observations: dict[tuple[str, str], ModelTargetRow]) -> dict[str, list[ModelTargetRow]]:
+    found: dict[str, list[ModelTargetRow]] = {}
+    for (model, _), row in observations.items():
+        found.setdefault(model, []).append(row)
+    return found
+
+
+def _describe(model: KnownModel, state: ModelState, seen: list[ModelTargetRow]) -> dict:
     entry = model.entry
     facts = {key: getattr(entry, key) if entry else None for key in (
         "hub_id", "task", "family", "dimension", "size_mb", "max_tokens", "languages", "use_case", "licence",
         "unsupported")}
-    return {"name": model.name, **facts, "state": _state(model, ready_versions), "versions": model.versions,
-            "loaded_versions": ready_versions}
+    ready = sorted({version for row in seen for version in row.versions})
+    return {"name": model.name, **facts, "state": _state(model, ready), "versions": model.versions,
+            "loaded_versions": ready, "wanted": state.is_wanted, "policy": state.policy,
+            "active_version": state.active_version, "previous_version": state.previous_version,
+            "configuration": state.configuration, "revision": state.revision,
+            "targets": {row.target: {"versions": row.versions, "error": row.error, "checked_at": _iso(row.checked_at)}
+                        for row in seen}}
 
 
 def _state(model: KnownModel, ready_versions: list[int]) -> str:
@@ -110,6 +130,10 @@ def _state(model: KnownModel, ready_versions: list[int]) -> str:
     if model.entry and model.entry.unsupported:
         return "unsupported"
     return "exported" if model.versions else "not_exported"
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")
 
 
 def _shorten(vectors: np.ndarray, dimensions: int) -> np.ndarray:

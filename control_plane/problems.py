@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import HTTPException
 
 from control_plane import errors
+from control_plane.observability.request_context import current_request_id
 from control_plane.secrets_store import SecretError
 from control_plane.settings import SettingsError
 from export.contract import ConchError
@@ -23,12 +24,20 @@ RETRY_AFTER_S = 5
 DOCUMENTED_ERROR_STATUS = 500
 # What an inference may answer; what any request with a body may is among them.
 INFERENCE_STATUSES = (400, 401, 404, 409, 413, 415, 422, 502, 503, 504)
+# What a route that needs a key (401) may answer besides: the key may have too few scopes, or be used too often.
+KEY_STATUSES = (403, 429)
 _TYPE_PREFIX = "urn:conch:problem:"
 _LOG = logging.getLogger(__name__)
 
 # error -> (status, stable name of its type)
 PROBLEMS: dict[type[ConchError], tuple[int, str]] = {
     errors.AuthenticationError: (401, "authentication"),
+    errors.KeyExpiredError: (401, "key-expired"),
+    errors.KeyRevokedError: (401, "key-revoked"),
+    errors.InsufficientScopeError: (403, "insufficient-scope"),
+    errors.KeyNotFoundError: (404, "key-not-found"),
+    errors.RateLimitError: (429, "rate-limit"),
+    errors.ConcurrencyError: (429, "too-many-concurrent-requests"),
     errors.InvalidRequestError: (422, "invalid-request"),
     errors.ModelNotFoundError: (404, "model-not-found"),
     errors.ModelNotServableError: (409, "model-not-servable"),
@@ -39,6 +48,18 @@ PROBLEMS: dict[type[ConchError], tuple[int, str]] = {
     errors.InferenceError: (502, "inference"),
     errors.InferenceTimeoutError: (504, "inference-timeout"),
     errors.TritonUnavailableError: (503, "triton-unavailable"),
+    errors.BrokenModelError: (503, "model-broken"),
+    errors.VersionNotFoundError: (404, "version-not-found"),
+    errors.VersionRefusedError: (409, "version-refused"),
+    errors.StaleRevisionError: (412, "stale-revision"),
+    errors.InsufficientMemoryError: (507, "insufficient-memory"),
+    errors.DeviceNotAvailableError: (409, "device-not-available"),
+    errors.BusyError: (409, "busy"),
+    errors.JobNotFoundError: (404, "job-not-found"),
+    errors.JobStateError: (409, "job-state"),
+    errors.IdempotencyConflictError: (422, "idempotency-conflict"),
+    errors.DatabaseUnavailableError: (503, "database-unavailable"),
+    errors.DatabaseError: (500, "database"),
     SecretError: (500, "secret"),
     SettingsError: (500, "settings"),
     ConchError: (500, "internal"),
@@ -60,6 +81,7 @@ class Problem(BaseModel):
     status: int
     detail: str
     errors: list[FieldProblem] = []
+    request_id: str = ""
 
 
 def register_problems(app: Flask) -> None:
@@ -70,17 +92,26 @@ def register_problems(app: Flask) -> None:
 
 
 def problem_responses(*statuses: int) -> dict:
-    """Return the OpenAPI description of error answers with these statuses, and of the one that every route has."""
+    """Return the OpenAPI description of error answers with these statuses, and of those that others bring along."""
     schema = {"$ref": "#/components/schemas/Problem"}
+    with_key = KEY_STATUSES if 401 in statuses else ()
     return {str(status): {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
-            for status in (*statuses, DOCUMENTED_ERROR_STATUS)}
+            for status in (*statuses, *with_key, DOCUMENTED_ERROR_STATUS)}
+
+
+def problem_name(error: Exception) -> str:
+    """Return the stable name of an error's type, "internal" for a bug."""
+    return _status_and_name(error)[1]
 
 
 def answer_conch_error(error: ConchError) -> Response:
     """Answer one of the project's own errors."""
-    status, name = next(PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS)
+    status, name = _status_and_name(error)
     fields = [FieldProblem(field=error.field, message=str(error))] if hasattr(error, "field") else []
-    return _answer(status, name, str(error), fields)
+    response = _answer(status, name, str(error), fields)
+    if hasattr(error, "retry_after_s"):
+        response.headers["Retry-After"] = str(error.retry_after_s)
+    return response
 
 
 def answer_http_exception(error: HTTPException) -> Response:
@@ -108,9 +139,13 @@ def answer_validation_error(error: ValidationError) -> Response:
     return _answer(422, "invalid-request", detail, fields)
 
 
+def _status_and_name(error: Exception) -> tuple[int, str]:
+    return next((PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS), PROBLEMS[ConchError])
+
+
 def _answer(status: int, name: str, detail: str, fields: list[FieldProblem] | None = None) -> Response:
     problem = Problem(type=_TYPE_PREFIX + name, title=name.replace("-", " ").capitalize(), status=status, detail=detail,
-                      errors=fields or []).model_dump()
+                      errors=fields or [], request_id=current_request_id()).model_dump()
     if request.path.startswith("/v1/"):
         problem["error"] = {"message": detail, "type": name.replace("-", "_") + "_error", "code": name,
                             "param": fields[0].field if fields else None}

@@ -14,8 +14,9 @@ class SettingsError(ConchError):
     """An environment variable holds a value that the setting cannot take."""
 
 
-def _setting(variable: str, default: object, meaning: str):
-    return field(default=default, metadata={"variable": variable, "meaning": meaning})
+def _setting(variable: str, default: object, meaning: str, is_secret: bool = False):
+    """A secret one, or one that may hold a password, is left out of repr, so that no log and no trace shows it."""
+    return field(default=default, metadata={"variable": variable, "meaning": meaning}, repr=not is_secret)
 
 
 @dataclass(frozen=True)
@@ -34,14 +35,34 @@ class Settings:
     triton_http_port: int = _setting("CONCH_TRITON_HTTP_PORT", 8000, "Triton's KServe v2 HTTP.")
     triton_grpc_port: int = _setting("CONCH_TRITON_GRPC_PORT", 8001, "Triton's KServe v2 gRPC.")
     triton_metrics_port: int = _setting("CONCH_TRITON_METRICS_PORT", 8002, "Triton's Prometheus metrics.")
-    triton_url: str | None = _setting(
-        "CONCH_TRITON_URL", None,
-        "host:port of a Triton gRPC endpoint that runs elsewhere; default the one that `conch serve` starts.")
+    triton_urls: tuple[str, ...] = _setting(
+        "CONCH_TRITON_URLS", (),
+        "host:port of the gRPC endpoints of Tritons that run elsewhere, separated by commas; default the one that "
+        "`conch serve` then starts.")
     triton_secret: str | None = _setting(
         "CONCH_TRITON_SECRET", None,
-        "Secret header value for Triton's restricted APIs; default generated into `triton.secret` under CONCH_HOME.")
+        "Secret header value for Triton's restricted APIs; default generated into `triton.secret` under CONCH_HOME.",
+        is_secret=True)
+    database_url: str | None = _setting(
+        "CONCH_DATABASE_URL", None,
+        "SQLAlchemy URL of the database, for example mysql+pymysql://user:password@host/conch; default the SQLite file "
+        "`conch.db` under CONCH_HOME.", is_secret=True)
+    queue_url: str | None = _setting(
+        "CONCH_QUEUE_URL", None,
+        "Redis that wakes controllers when a job is submitted, for example redis://host:6379/0; default the SQLite "
+        "file `huey.db` under CONCH_HOME.", is_secret=True)
+    max_jobs: int = _setting("CONCH_MAX_JOBS", 1, "Jobs that one controller runs at once.")
     preload_models: tuple[str, ...] = _setting(
         "CONCH_PRELOAD_MODELS", ("fast",), "Models to load at start, separated by commas.")
+    idle_unload_s: float = _setting(
+        "CONCH_IDLE_UNLOAD_S", 1800.0, "Seconds after which an on-demand model that nobody uses is unloaded.")
+    device_type: str = _setting(
+        "DEVICE_TYPE", "auto", "Device of POST /load-model where the request names none: auto, cpu or cuda.")
+    max_memory_usage: float = _setting(
+        "MAX_MEMORY_USAGE", 90.0,
+        "Percent of the machine's memory that may be in use after a model was loaded; on-demand models give way.")
+    min_memory_gb: float = _setting(
+        "MIN_MEMORY_GB", 0.5, "GiB of memory that must stay available after a model was loaded.")
     workers: int = _setting("CONCH_WORKERS", 1, "gunicorn worker processes.")
     worker_threads: int = _setting("CONCH_WORKER_THREADS", 32, "Requests that one worker handles at once.")
     inference_timeout_s: float = _setting(
@@ -50,6 +71,19 @@ class Settings:
     max_texts: int = _setting("CONCH_MAX_TEXTS", 2048, "Texts that one REST request may carry.")
     max_text_chars: int = _setting("CONCH_MAX_TEXT_CHARS", 100_000, "Characters that one text may have.")
     max_body_bytes: int = _setting("CONCH_MAX_BODY_BYTES", 16 * 1024 * 1024, "Largest REST request body.")
+    max_concurrent_requests: int = _setting(
+        "CONCH_MAX_CONCURRENT_REQUESTS", 256, "Requests that one worker process takes at once; more are refused (429).")
+    rate_limit: str | None = _setting(
+        "CONCH_RATE_LIMIT", None, "Requests that each API key may make, for example `600/minute`; default any number.")
+    rate_limit_storage: str = _setting(
+        "CONCH_RATE_LIMIT_STORAGE", "memory://",
+        "Where requests are counted: `memory://` in each worker for itself, or a Redis that all share, for example "
+        "`redis://host:6379`.", is_secret=True)
+
+    access_log: bool = _setting("CONCH_ACCESS_LOG", True, "One line in the log for each request.")
+    metrics_dir: Path | None = _setting(
+        "PROMETHEUS_MULTIPROC_DIR", None,
+        "Directory in which the web workers add up their metrics; `conch serve` gives them `metrics` under CONCH_HOME.")
 
     @property
     def admin_key_file(self) -> Path:
@@ -62,6 +96,16 @@ class Settings:
         return self.home / "triton.secret"
 
     @property
+    def database_address(self) -> str:
+        """URL of the database, with its password."""
+        return self.database_url or f"sqlite:///{(self.home / 'conch.db').resolve()}"
+
+    @property
+    def queue_file(self) -> Path:
+        """SQLite file that wakes the controller where no Redis does."""
+        return self.home / "huey.db"
+
+    @property
     def checkpoint_dir(self) -> Path:
         """Directory of downloaded checkpoints."""
         return self.home / "checkpoints"
@@ -72,9 +116,9 @@ class Settings:
         return self.catalog_file or self.home / "catalog.toml"
 
     @property
-    def triton_grpc_address(self) -> str:
-        """host:port that the control plane calls Triton on."""
-        return self.triton_url or f"{self.local_host}:{self.triton_grpc_port}"
+    def triton_addresses(self) -> tuple[str, ...]:
+        """host:port of every Triton that the control plane calls."""
+        return self.triton_urls or (f"{self.local_host}:{self.triton_grpc_port}",)
 
     @property
     def local_host(self) -> str:
@@ -96,18 +140,31 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     return Settings(**given)
 
 
+def environment_with(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return this process's environment with `variables` set, for a child process."""
+    return {**os.environ, **variables}
+
+
 def _parse(setting, text: str) -> object:
     """Convert `text` to the type of the setting's default (paths where there is none to go by name)."""
     variable = setting.metadata["variable"]
-    if setting.name in ("home", "model_repository", "catalog_file"):
+    if setting.name in ("home", "model_repository", "catalog_file", "metrics_dir"):
         return Path(text)
     if isinstance(setting.default, tuple):
         return tuple(part.strip() for part in text.split(",") if part.strip())
+    if isinstance(setting.default, bool):
+        return _parse_switch(variable, text)
     if isinstance(setting.default, int):
         return _parse_positive(variable, text, int, "a whole number")
     if isinstance(setting.default, float):
         return _parse_positive(variable, text, float, "a number")
     return text
+
+
+def _parse_switch(variable: str, text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise SettingsError(f"{variable}={text!r} must be true or false")
+    return text.lower() == "true"
 
 
 def _parse_positive(variable: str, text: str, kind: type, what: str) -> int | float:

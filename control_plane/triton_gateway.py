@@ -8,11 +8,10 @@ from queue import SimpleQueue
 import grpc
 import numpy as np
 import tritonclient.grpc as triton
-from google.protobuf import json_format, text_format
-from tritonclient.grpc import model_config_pb2
 from tritonclient.utils import InferenceServerException
 
 from control_plane.errors import (
+    BrokenModelError,
     InferenceError,
     InferenceRejectedError,
     InferenceTimeoutError,
@@ -20,10 +19,16 @@ from control_plane.errors import (
     ModelNotLoadedError,
     TritonUnavailableError,
 )
+from control_plane.triton_config import PLACEMENT_PARAMETER
 from export.contract import EMBEDDING_OUTPUT, MAX_BATCH_SIZE, SECRET_HEADER, TEXT_INPUT, TOKEN_COUNT_OUTPUT
 
 # Triton's gRPC front end expects the header of a restricted API under this prefix (Triton: inference protocols page).
 _GRPC_SECRET_HEADER = f"triton-grpc-protocol-{SECRET_HEADER}"
+# What Triton's Python backend says of a model whose process has died; nothing but a reload brings it back.
+_BROKEN = "Stub process"
+_LIVE_TIMEOUT_S = 2
+_STATE_TIMEOUT_S = 5
+_UNREACHABLE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 _CHANNEL_OPTIONS = [
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
@@ -57,29 +62,39 @@ class TritonGateway:
     def is_live(self) -> bool:
         """Return whether Triton answers at all."""
         try:
-            return self._connected().is_server_live(client_timeout=2)
+            return self._connected().is_server_live(client_timeout=_LIVE_TIMEOUT_S)
         except InferenceServerException:
             return False
 
     def ready_versions(self) -> dict[str, list[int]]:
         """Return the loaded models, each with its ready versions, ascending."""
-        try:
-            index = self._connected().get_model_repository_index(headers=self._headers, client_timeout=5)
-        except InferenceServerException as error:
-            raise self._unreachable(error) from error
         ready: dict[str, list[int]] = {}
-        for item in index.models:
+        for item in self._index():
             if item.state == "READY":
                 ready.setdefault(item.name, []).append(int(item.version))
         return {name: sorted(versions) for name, versions in ready.items()}
 
-    def load(self, name: str, config: str) -> None:
-        """Load the newest version of a model with `config` (the text of its config.pbtxt); returns when it is ready.
+    def holds(self, name: str) -> bool:
+        """Return whether any version of a model is loaded or on its way in or out."""
+        return any(item.name == name and item.state in ("READY", "LOADING", "UNLOADING") for item in self._index())
 
-        Raises ModelLoadError with Triton's reason; the version served before, if any, then still is.
+    def placement_digest(self, name: str) -> str | None:
+        """Return which placement a loaded model is (control_plane.triton_config), None when there is none to ask."""
+        try:
+            answer = self._connected().get_model_config(name, client_timeout=_STATE_TIMEOUT_S)
+        except InferenceServerException as error:
+            if _code(error) in _UNREACHABLE:
+                raise self._unreachable(error) from error
+            return None
+        return answer.config.parameters[PLACEMENT_PARAMETER].string_value or None
+
+    def load(self, name: str, config: str) -> None:
+        """Load a model with `config` (control_plane.triton_config); returns when its versions are ready.
+
+        Raises ModelLoadError with Triton's reason; the versions served before, if any, then still are.
         """
         try:
-            self._connected().load_model(name, config=_load_config(name, config), headers=self._headers,
+            self._connected().load_model(name, config=config, headers=self._headers,
                                          client_timeout=self._load_timeout_s)
         except InferenceServerException as error:
             raise self._load_error(name, error) from error
@@ -91,15 +106,20 @@ class TritonGateway:
         except InferenceServerException as error:
             raise self._load_error(name, error) from error
 
-    def embed(self, name: str, texts: Sequence[str], parameters: dict[str, str | bool] | None = None) -> Embeddings:
-        """Embed `texts` in as many requests as Triton's batch limit asks for, all under way at once.
+    def embed(self, name: str, texts: Sequence[str], parameters: dict[str, str | bool] | None = None,
+              version: int | None = None, max_batch_size: int = MAX_BATCH_SIZE,
+              request_id: str = "") -> Embeddings:
+        """Embed `texts` in as many requests as the model's batch limit asks for, all under way at once.
 
-        Raises ModelNotLoadedError, InferenceRejectedError, InferenceTimeoutError, InferenceError or
+        Without a version the highest one that is loaded answers. `request_id` is what Triton's log calls the requests.
+        Raises ModelNotLoadedError, InferenceRejectedError, InferenceTimeoutError, InferenceError, BrokenModelError or
         TritonUnavailableError.
         """
-        chunks = [texts[start:start + MAX_BATCH_SIZE] for start in range(0, len(texts), MAX_BATCH_SIZE)]
+        chunks = [texts[start:start + max_batch_size] for start in range(0, len(texts), max_batch_size)]
         try:
-            results = list(self._infer_all(name, chunks, parameters))
+            results = list(self._infer_all(name, chunks, {
+                "model_version": "" if version is None else str(version), "parameters": parameters,
+                "request_id": request_id, "client_timeout": self._inference_timeout_s}))
         except InferenceServerException as error:
             raise self._inference_error(name, error) from error
         return Embeddings(
@@ -107,21 +127,27 @@ class TritonGateway:
             token_counts=np.concatenate([result.as_numpy(TOKEN_COUNT_OUTPUT)[:, 0] for result in results]),
             model_version=results[0].get_response().model_version)
 
-    def _infer_all(self, name: str, chunks: list[Sequence[str]], parameters: dict | None) -> Iterator:
+    def _infer_all(self, name: str, chunks: list[Sequence[str]], options: dict) -> Iterator:
         if len(chunks) == 1:  # The common case needs no threads to meet.
-            yield self._connected().infer(name, [_text_tensor(chunks[0])], parameters=parameters,
-                                          client_timeout=self._inference_timeout_s)
+            yield self._connected().infer(name, [_text_tensor(chunks[0])], **options)
             return
         answers = [SimpleQueue() for _ in chunks]
         for chunk, answer in zip(chunks, answers, strict=True):
             self._connected().async_infer(
-                name, [_text_tensor(chunk)], parameters=parameters, client_timeout=self._inference_timeout_s,
+                name, [_text_tensor(chunk)], **options,
                 callback=lambda result, error, answer=answer: answer.put(error or result))
         for answer in answers:
             result = answer.get()
             if isinstance(result, Exception):
                 raise result
             yield result
+
+    def _index(self):
+        try:
+            return self._connected().get_model_repository_index(
+                headers=self._headers, client_timeout=_STATE_TIMEOUT_S).models
+        except InferenceServerException as error:
+            raise self._unreachable(error) from error
 
     def _connected(self) -> triton.InferenceServerClient:
         """Open the channel on first use: gRPC's channels do not survive gunicorn's fork."""
@@ -149,26 +175,12 @@ class TritonGateway:
             return ModelNotLoadedError(name)
         if code == grpc.StatusCode.UNAVAILABLE:
             return self._unreachable(error)
+        if _BROKEN in message:
+            return BrokenModelError(f"model {name!r} has broken down in Triton at {self.address}: {message}")
         return InferenceError(f"model {name!r}: {message}")
 
     def _unreachable(self, error: InferenceServerException) -> TritonUnavailableError:
         return TritonUnavailableError(f"Triton at {self.address} is not available: {error.message()}")
-
-
-def _load_config(name: str, text: str) -> str:
-    """Return config.pbtxt as the JSON of a load request, with the number of instances stated a second time.
-
-    Triton applies a change of nothing but instance_group to the running model without telling the instances that are
-    there, and they would go on with a share of the cores that is no longer theirs. A changed parameter makes it a
-    reload.
-    """
-    try:
-        config = text_format.Parse(text, model_config_pb2.ModelConfig())
-    except text_format.ParseError as error:
-        raise ModelLoadError(name, f"config.pbtxt cannot be read: {error}") from error
-    instances = sum(group.count or 1 for group in config.instance_group)
-    config.parameters["instances"].string_value = str(instances)
-    return json_format.MessageToJson(config, preserving_proto_field_name=True)
 
 
 def _text_tensor(texts: Sequence[str]) -> triton.InferInput:

@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 
 # A model's name is a directory name and part of URLs, so it has no slash, no `..` and no control character.
-MODEL_NAME_PATTERN = re.compile(r"^[A-Za-z0-9](?!.*\.\.)[A-Za-z0-9._-]{0,63}\Z")
+MODEL_NAME_MAX_CHARS = 64
+MODEL_NAME_PATTERN = re.compile(rf"^[A-Za-z0-9](?!.*\.\.)[A-Za-z0-9._-]{{0,{MODEL_NAME_MAX_CHARS - 1}}}\Z")
 # A version's directory name; "007" is none, because readers look for it under "7".
 _VERSION_PATTERN = re.compile(r"^[1-9][0-9]*\Z")
 

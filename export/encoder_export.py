@@ -15,6 +15,7 @@ from export.checkpoint_model import load_sentence_transformer
 from export.contract import CONFIG_FILE, MODEL_FILE, TOKENIZER_FILE, version_numbers
 from export.encoder_graph import export_graph, pools_prompt
 from export.errors import UnsupportedModelError
+from export.golden import GOLDEN_TEXT
 from export.manifest import Manifest, read_manifest, sha256_of
 from export.onnx_precision import fuse_graph, quantize_graph
 from export.parity import MIN_COSINE, prove_parity
@@ -62,7 +63,8 @@ def export_encoder(request: ExportRequest, on_step: Callable[[str], None] = lamb
         manifest.write(staging)
         on_step(STEPS[4])
         figures = prove_parity(model, staging, request.min_cosine or MIN_COSINE)
-        dataclasses.replace(manifest, parity=dataclasses.asdict(figures)).write(staging)
+        dataclasses.replace(manifest, parity=dataclasses.asdict(figures), golden_text=GOLDEN_TEXT,
+                            golden_embedding=_golden_embedding(model)).write(staging)
         on_step(STEPS[5])
         return publish_version(staging, version, encoder_config(request.name, manifest.dimension))
 
@@ -112,6 +114,12 @@ def _describe(model: SentenceTransformer, staging: Path, version: int, request: 
         created_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         built_with={name: package_version(name) for name in _RECORDED_PACKAGES},
         files={path.name: sha256_of(path) for path in sorted(staging.iterdir())})
+
+
+def _golden_embedding(model: SentenceTransformer) -> tuple[float, ...]:
+    """Return sentence-transformers' own answer to the golden text, rounded to what the manifest need hold."""
+    embedding = model.encode(GOLDEN_TEXT, convert_to_numpy=True, show_progress_bar=False)
+    return tuple(round(float(value), 6) for value in embedding)
 
 
 def _pooling_modes(model: SentenceTransformer) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+# The one text that a version is asked again whenever it has been loaded.
+GOLDEN_TEXT = "我今年财运怎么样？"
 _TEXTS = (
     "",
     "a",
@@ -9,7 +11,7 @@ _TEXTS = (
     "Да",
     "🙂",
     "Hello!",
-    "我今年财运怎么样？",
+    GOLDEN_TEXT,
     "请问从上海到北京的高铁最早一班是几点发车，需要提前多久到车站检票进站？",
     "如何重置密码",
     "人工智能正在改变人们查找信息的方式；向量检索把一句话变成一串数字，再去找意思最接近的那一句。",

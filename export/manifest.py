@@ -35,6 +35,8 @@ class Manifest:
     prompts: dict[str, str] = field(default_factory=dict)
     default_prompt: str | None = None
     parity: dict[str, float | int | str] = field(default_factory=dict)
+    golden_text: str = ""          # what a loaded version is asked to prove itself; versions of old have none
+    golden_embedding: tuple[float, ...] = ()  # the original's answer, [dimension]
     created_at: str = ""           # UTC, ISO 8601
     built_with: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)  # file name -> sha256
@@ -58,7 +60,8 @@ def read_manifest(version_dir: Path) -> Manifest:
     known = {item.name for item in fields(Manifest)}
     try:
         manifest = Manifest(**{key: value for key, value in document.items() if key in known})
-        return replace(manifest, pooling=tuple(manifest.pooling))  # JSON has no tuples.
+        # JSON has no tuples.
+        return replace(manifest, pooling=tuple(manifest.pooling), golden_embedding=tuple(manifest.golden_embedding))
     except TypeError as error:
         raise ManifestError(f"{path} lacks a field or has a wrong one: {error}") from error
 

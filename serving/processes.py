@@ -20,9 +20,9 @@ _PR_SET_CHILD_SUBREAPER = 36
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
-def die_with_parent(parent_pid: int) -> None:
-    """Have the kernel end this process when its parent ends; ends at once when that parent has gone already."""
-    _receive_when_parent_dies(signal.SIGTERM)
+def die_with_parent(parent_pid: int, death_signal: signal.Signals = signal.SIGTERM) -> None:
+    """Have the kernel send this process a signal when its parent ends; ends at once when that has gone already."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, death_signal, 0, 0, 0)
     if os.getppid() != parent_pid:
         sys.exit(f"the parent process {parent_pid} has gone")
 
@@ -48,47 +48,17 @@ def adopt_orphans() -> None:
     _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def start_child(command: Sequence[str], environment: dict[str, str] | None, log_file: Path,
-                death_signal: signal.Signals = signal.SIGKILL) -> subprocess.Popen:
-    """Start `command` in a session of its own, its output appended to `log_file`.
+def start_child(command: Sequence[str], environment: dict[str, str] | None, log_file: Path) -> subprocess.Popen:
+    """Start `command` under a keeper (serving.keeper), its output appended to `log_file`.
 
-    The kernel sends it `death_signal` when this process dies, whatever the reason. Its own session keeps a terminal's
-    Ctrl-C away from it: this process decides the order in which children stop.
+    It is killed when this process dies, whatever the reason, and so is whatever it leaves behind when it dies itself.
+    A session of its own keeps a terminal's Ctrl-C away from it: this process decides the order in which children stop.
     """
     log_file.parent.mkdir(parents=True, exist_ok=True)
+    kept = [sys.executable, "-m", "serving.keeper", str(os.getpid()), *command]
     with log_file.open("ab") as log:
-        return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                start_new_session=True, preexec_fn=lambda: _receive_when_parent_dies(death_signal))
-
-
-def start_kept(command: Sequence[str], environment: dict[str, str] | None, log_file: Path) -> subprocess.Popen:
-    """Start `command` as start_child does, under a keeper that ends whatever the command leaves behind."""
-    return start_child([sys.executable, "-m", "serving.keeper", *command], environment, log_file, signal.SIGTERM)
-
-
-def run_until_stopped(command: Sequence[str], timeout_s: float) -> int:
-    """Run `command` to its end, or until SIGTERM, then kill what it leaves; returns an exit status as a shell would.
-
-    SIGTERM is passed on, and the command has `timeout_s` to heed it. This is what a keeper does; its process has
-    nothing else to do.
-    """
-    adopt_orphans()
-    child = None
-    try:
-        signal.signal(signal.SIGTERM, _raise_exit)
-        child = subprocess.Popen(command, preexec_fn=lambda: _receive_when_parent_dies(signal.SIGKILL))
-        status = child.wait()
-    except SystemExit:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        status = -signal.SIGTERM
-        if child is not None:
-            child.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(timeout_s)
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        _kill_descendants(timeout_s)
-    return status if status >= 0 else 128 - status
+        return subprocess.Popen(kept, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                start_new_session=True)
 
 
 def stop_children(timeout_s: float) -> None:
@@ -101,10 +71,11 @@ def stop_children(timeout_s: float) -> None:
     for child in children:
         _ignore_gone(child.terminate)
     _wait_until(lambda: not any(child.is_running() for child in children), timeout_s)
-    _kill_descendants(timeout_s)
+    kill_descendants(timeout_s)
 
 
-def _kill_descendants(timeout_s: float) -> None:
+def kill_descendants(timeout_s: float) -> None:
+    """Kill every descendant and wait until all of them have been reaped."""
     me = psutil.Process()
     for process in me.children(recursive=True):
         _ignore_gone(process.kill)
@@ -118,14 +89,6 @@ def _wait_until(done: Callable[[], bool], timeout_s: float) -> None:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(-1, os.WNOHANG)
         time.sleep(_POLL_S)
-
-
-def _receive_when_parent_dies(signal_number: signal.Signals) -> None:
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
-
-
-def _raise_exit(signal_number: int, frame: object) -> None:
-    raise SystemExit
 
 
 def _ignore_gone(action) -> None:

@@ -23,6 +23,18 @@ def check_ports_free(host: str, ports: dict[str, int]) -> None:
                                   f"set {setting} to a free port") from error
 
 
+def wait_for_ports(host: str, ports: dict[str, int], timeout_s: float) -> None:
+    """Wait until every port is free; raises LaunchError as check_ports_free does when the time is up."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            return check_ports_free(host, ports)
+        except LaunchError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(_POLL_S)
+
+
 def wait_for(is_up: Callable[[], bool], complaint: str, timeout_s: float) -> None:
     """Wait until `is_up()`; raises LaunchError with `complaint` when the time is up."""
     deadline = time.monotonic() + timeout_s

@@ -1,4 +1,4 @@
-"""What several folders share: one small exported model for each engine. Heavy packages load with the first use."""
+"""What several folders share: small exported models, and databases. Heavy packages load with the first use."""
 
 import os
 import shutil
@@ -36,3 +36,38 @@ def small_versions(small_checkpoint, tmp_path_factory):
 def version_dir(request, small_versions, tmp_path):
     """Return a copy of the small model's version, one for each engine, for a test to damage."""
     return shutil.copytree(small_versions[request.param], tmp_path / "repository" / "small" / "1")
+
+
+@pytest.fixture(scope="session")
+def mariadb(tmp_path_factory):
+    """A private MariaDB; started by the first test that needs it."""
+    from tests.databases import running_mariadb
+    with running_mariadb(tmp_path_factory.mktemp("mariadb")) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "mariadb"])
+def database_url(request, tmp_path):
+    """The URL of a database without tables, on SQLite and on MariaDB."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'test.db'}"
+        return
+    with request.getfixturevalue("mariadb").database() as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database(database_url):
+    """A database without tables."""
+    from control_plane.database.database import Database
+    database = Database(database_url)
+    yield database
+    database.dispose()
+
+
+@pytest.fixture
+def database(empty_database):
+    """A database with the schema of this program."""
+    from control_plane.database.migration import upgrade
+    upgrade(empty_database)
+    return empty_database

@@ -34,7 +34,7 @@ def command(parent_pid: int | None) -> None:
     if parent_pid is not None:
         die_with_parent(parent_pid)
     settings = load_settings()
-    platform = Platform(settings)
+    platform = Platform(settings, on_restart=lambda message: click.echo(message, err=True))
     try:
         _start(platform, settings)
         platform.wait()
@@ -45,7 +45,7 @@ def command(parent_pid: int | None) -> None:
 
 
 def _start(platform: Platform, settings: Settings) -> None:
-    with tqdm(total=2 + len(settings.preload_models), desc="conch serve", unit="step") as bar:
+    with tqdm(total=3 + len(settings.preload_models), desc="conch serve", unit="step") as bar:
         platform.start(on_step=lambda step: _show(bar, step))
         bar.update()
     click.echo(_COMMANDS.format(

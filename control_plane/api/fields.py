@@ -6,17 +6,29 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 
 # A name in the repository or a hub id (org/name); neither can lead out of a directory.
-_NAME_PATTERN = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
+_NAME_PATTERN = r"^(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?$"
 
 
 def _check_model_name(name: str) -> str:
-    if not _NAME_PATTERN.fullmatch(name):
+    if not re.fullmatch(_NAME_PATTERN, name):
         raise ValueError(f"{name!r} is not a model name: letters, digits, '.', '_' and '-', or a hub id like org/name")
     return name
 
 
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_check_model_name), Field(
-    description="Alias, name in the repository or hub id, for example `fast`.")]
+    description="Alias, name in the repository or hub id, for example `fast`.",
+    json_schema_extra={"pattern": _NAME_PATTERN, "example": "fast"})]
+
+_Weight = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
+_WEIGHTS_SCHEMA = {"type": "object", "minProperties": 1, "maxProperties": 8,
+                   "additionalProperties": {"type": "number", "minimum": 0},
+                   "not": {"additionalProperties": {"const": 0}}}
+ModelWeights = Annotated[dict[ModelName, _Weight], WithJsonSchema(_WEIGHTS_SCHEMA), Field(
+    min_length=1, max_length=8, description=(
+        "Several models with their weights, for example {\"fast\": 0.4, \"multilingual\": 0.6}: the vectors, of length "
+        "1, are laid one after another so that the cosine is the weighted mean of the models' cosines."))]
+
+Reason = Annotated[str, StringConstraints(max_length=1000), Field(description="Why; kept in the history.")]
 
 
 def _as_list(value: object) -> object:

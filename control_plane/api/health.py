@@ -3,8 +3,9 @@
 import orjson
 from flask import Response, current_app
 from flask_openapi3 import APIBlueprint, Tag
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
+from control_plane.memory.budget import read_machine_memory
 from control_plane.problems import RETRY_AFTER_S, problem_responses
 from control_plane.services import services
 
@@ -21,6 +22,7 @@ class Health(BaseModel):
     status: str
     service: str
     loaded_models_count: int | None
+    memory_usage: float = Field(description="Percent of the machine's memory that is in use.")
 
 
 class Readiness(BaseModel):
@@ -33,7 +35,8 @@ class Readiness(BaseModel):
 @blueprint.get("/health", responses={"200": Health, **problem_responses()}, summary="Liveness")
 def health():
     """Answer whenever the process is alive, also without Triton."""
-    return {"status": "healthy", "service": "conch", "loaded_models_count": services(current_app).models.loaded_count()}
+    return {"status": "healthy", "service": "conch", "loaded_models_count": services(current_app).models.loaded_count(),
+            "memory_usage": read_machine_memory().used_percent}
 
 
 @blueprint.get("/ready", responses={"200": Readiness, **_READY_RESPONSES}, summary="Readiness")

@@ -9,8 +9,10 @@ from flask import current_app
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, Field
 
+from control_plane.access.scopes import INFER, needs_scope
 from control_plane.api.fields import ModelName, Texts
 from control_plane.api.text_limits import check_texts
+from control_plane.json_schema import whole_number
 from control_plane.problems import INFERENCE_STATUSES, problem_responses
 from control_plane.services import services
 
@@ -26,8 +28,7 @@ class EmbeddingsBody(BaseModel):
                                      "tokeniser, so ids of another one would mean other words.")
     model: ModelName
     encoding_format: Literal["float", "base64"] = "float"
-    dimensions: int | None = Field(None, ge=1, strict=True,
-                                   description="Keep the first so many numbers, scaled to length 1.")
+    dimensions: whole_number(1) | None = Field(None, description="Keep the first so many numbers, scaled to length 1.")
 
 
 class EmbeddingRow(BaseModel):
@@ -72,6 +73,7 @@ class OpenAIModelList(BaseModel):
 
 @blueprint.get("/models", responses={"200": OpenAIModelList, **problem_responses(401)},
                summary="List the loaded models")
+@needs_scope(INFER)
 def list_models():
     """List the models that answer now."""
     loaded = [model for model in services(current_app).models.describe_all() if model["state"] == "loaded"]
@@ -82,6 +84,7 @@ def list_models():
 
 @blueprint.post("/embeddings", responses={"200": EmbeddingsAnswer, **problem_responses(*INFERENCE_STATUSES)},
                 summary="Embed texts")
+@needs_scope(INFER)
 def create_embeddings(body: EmbeddingsBody):
     """Embed texts as OpenAI's API does."""
     texts = body.input

@@ -18,18 +18,19 @@ _FETCHERS: dict[str, Callable[[SourceSpec, Staging], str]] = {
 }
 
 
-def entry_for(name: str, catalog: Catalog) -> CatalogEntry:
+def entry_for(name: str, catalog: Catalog, takes_locations: bool = True) -> CatalogEntry:
     """Return the entry for an alias, a hub id in the catalog or not, a local directory or an s3:// URL.
 
-    A model that the catalog does not list gets an entry whose facts are unknown, its task among them. Raises
+    A model that the catalog does not list gets an entry whose facts are unknown, its task among them. Without
+    `takes_locations` a directory or URL is none, whatever lies there: for names that come over the network. Raises
     UnknownModelError, and CatalogError with the reason for a model that cannot be served.
     """
     if name in catalog:
         return _check_supported(catalog.find(name))
-    if name.startswith("s3://"):
+    if takes_locations and name.startswith("s3://"):
         return _ad_hoc_entry(name.rstrip("/"), SourceSpec("s3", name.rstrip("/")))
     path = Path(name).expanduser()
-    if path.is_dir():
+    if takes_locations and path.is_dir():
         return _ad_hoc_entry(str(path.resolve()), SourceSpec("path", str(path.resolve())))
     if re.fullmatch(HUB_ID_PATTERN, name):
         return _ad_hoc_entry(name, SourceSpec("hub", name, revision="main"), hub_id=name)

@@ -1,10 +1,14 @@
-"""An application over a fake Triton, with a catalog of three models of our own beside the built-in ones."""
+"""An application over a fake Triton, with a catalog of four models of our own beside the built-in ones."""
 
 import pytest
 
 from control_plane.app import create_app
+from control_plane.database.database import Database
+from control_plane.database.migration import upgrade
+from control_plane.lifecycle.store import Change
+from control_plane.services import services as services_of
 from control_plane.settings import Settings
-from tests.control_plane.fakes import CONFIG, FakeGateway, publish
+from tests.control_plane.fakes import FakeGateway, publish
 
 CATALOG = """
 [[models]]
@@ -31,6 +35,13 @@ unsupported = "it runs code from its repository"
 """
 
 
+def migrate(settings: Settings) -> None:
+    """Give the database of `settings` the schema of this program."""
+    database = Database(settings.database_address)
+    upgrade(database)
+    database.dispose()
+
+
 @pytest.fixture
 def settings(tmp_path):
     """Settings under tmp_path, with limits that small requests reach; `tiny` version 1 is exported."""
@@ -50,7 +61,17 @@ def gateway(settings):
 
 @pytest.fixture
 def app(settings, gateway):
-    return create_app(settings, gateway=gateway)
+    """An application whose database is the SQLite file under its home, migrated."""
+    migrate(settings)
+    app = create_app(settings, gateways=[gateway])
+    yield app
+    services_of(app).database.dispose()
+
+
+@pytest.fixture
+def services(app):
+    """The services of `app`."""
+    return services_of(app)
 
 
 @pytest.fixture
@@ -73,6 +94,6 @@ def client(app, key):
 
 
 @pytest.fixture
-def loaded(gateway):
+def loaded(services):
     """Have `tiny` loaded."""
-    gateway.load("tiny", CONFIG)
+    services.lifecycle.load("tiny", Change("test"))

@@ -1,4 +1,6 @@
-"""The use cases, over a fake Triton: states, loads that are proven, readiness that asks for real inferences."""
+"""The use cases that change nothing, over a fake Triton: descriptions, readiness by real inferences, dimensions."""
+
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -8,90 +10,93 @@ from hypothesis import strategies as st
 from control_plane.errors import (
     InferenceError,
     InvalidRequestError,
-    ModelNotExportedError,
     ModelNotFoundError,
     ModelNotLoadedError,
-    ModelNotServableError,
     TritonUnavailableError,
 )
-from control_plane.model_registry import ModelRegistry
+from control_plane.lifecycle.store import Change
 from control_plane.model_service import ModelService
+from control_plane.observability.inference_observer import Observation
 from control_plane.triton_gateway import Embeddings
-from export.catalog import load_catalog
-from tests.control_plane.fakes import CONFIG, DIMENSION, publish, vector_of
+from tests.control_plane.fakes import DIMENSION, publish, vector_of
 
 UNIT_TOLERANCE = 1e-6
+TEST = Change("test")
 
 
 @pytest.fixture
-def service(settings, gateway):
-    registry = ModelRegistry(load_catalog(settings.catalog_path), settings.model_repository)
-    return ModelService(registry, gateway, settings.preload_models)
+def service(services):
+    return services.models
 
 
 def _states(service) -> dict[str, str]:
     return {model["name"]: model["state"] for model in service.describe_all()}
 
 
-def test_every_model_has_a_state(service):
+def test_every_model_has_a_state(service, services):
     states = _states(service)
     assert {name: states[name] for name in ("tiny", "unexported", "foreign")} == {
         "tiny": "exported", "unexported": "not_exported", "foreign": "unsupported"}
-    service.load("tiny")
+    services.lifecycle.load("tiny", TEST)
     assert _states(service)["tiny"] == "loaded"
-    service.unload("tiny")
+    services.lifecycle.unload("tiny", TEST)
     assert _states(service)["tiny"] == "exported"
 
 
-def test_without_triton_models_are_still_listed_and_none_counts_as_loaded(service, gateway, loaded):
-    gateway.error = TritonUnavailableError("gone")
+def test_a_model_that_went_away_with_its_triton_counts_as_exported(service, services, gateway, loaded):
+    services.store.observe("tiny", gateway.address, (), "the target cannot be reached")
     assert _states(service)["tiny"] == "exported"
-    assert service.loaded_count() is None
+    assert service.describe("tiny")["targets"][gateway.address]["error"] == "the target cannot be reached"
+    assert service.loaded_count() == 0
 
 
-def test_description_puts_catalog_manifest_and_triton_together(service, settings):
+def test_description_puts_catalog_manifest_and_what_was_seen_together(service, services, settings):
     publish(settings.model_repository, "tiny", version=2)
-    description = service.load("org/tiny")
-    assert description == service.describe("tiny")
+    services.lifecycle.load("org/tiny", TEST)
+    description = service.describe("org/tiny")
     assert description["name"] == "tiny"
     assert description["hub_id"] == "org/tiny"
     assert description["versions"] == [1, 2]
     assert description["loaded_versions"] == [2]
+    assert description["active_version"] == 2
     assert description["newest_version"]["version"] == 2
     assert description["newest_version"]["prompts"] == {"query": "query: "}
-    assert description["newest_version"]["parity"] == {"min_cosine": 0.999999}
+    assert description["newest_version"]["parity"] == {"min_cosine": 0.999999, "required_cosine": 0.9999}
+
+
+def test_versions_that_are_ready_on_several_tritons_are_named_once(service, services):
+    services.store.observe("tiny", "one:1", (1, 2))
+    services.store.observe("tiny", "two:1", (2, 3))
+    assert service.describe("tiny")["loaded_versions"] == [1, 2, 3]
 
 
 def test_model_without_versions_is_described_without_a_manifest(service):
     assert "newest_version" not in service.describe("unexported")
 
 
-def test_load_hands_triton_the_models_configuration(service, gateway):
-    service.load("org/tiny")
-    assert gateway.configs == [CONFIG]
+def test_every_version_is_listed_and_a_damaged_one_says_why(service, services, settings, loaded):
+    publish(settings.model_repository, "tiny", version=12)
+    (publish(settings.model_repository, "tiny", version=3) / "manifest.json").write_text("{", encoding="utf-8")
+    listed = service.versions("org/tiny")
+    assert (listed["name"], listed["active_version"], listed["previous_version"], listed["revision"]) == (
+        "tiny", 1, None, 1)
+    assert [item["version"] for item in listed["versions"]] == [1, 3, 12]
+    assert "tiny/3/manifest.json" in listed["versions"][1]["error"]
+    assert listed["versions"][2]["source"] == "hub:org/tiny"
 
 
-def test_load_proves_the_model_with_an_inference(service, gateway):
-    service.load("tiny")
-    assert len(gateway.texts) == 1
-    gateway.embed_errors["tiny"] = InferenceError("model 'tiny': the graph is broken")
-    with pytest.raises(InferenceError, match="the graph is broken"):
-        service.load("tiny")
-
-
-@pytest.mark.parametrize(("name", "error"), [
-    ("nope", ModelNotFoundError), ("unexported", ModelNotExportedError), ("foreign", ModelNotServableError)])
-def test_load_asks_nothing_of_triton_for_a_model_that_cannot_be_served(service, gateway, name, error):
-    gateway.error = AssertionError("Triton was asked")
-    with pytest.raises(error):
-        service.load(name)
-
-
-def test_unload_of_what_is_not_loaded_says_so(service):
-    with pytest.raises(ModelNotLoadedError):
-        service.unload("tiny")
+def test_history_tells_who_when_why_and_from_where_to_where(service, services, settings, loaded):
+    publish(settings.model_repository, "tiny", version=2)
+    services.lifecycle.activate("tiny", 2, Change("somebody", "it is better"))
+    newest, oldest = service.history("org/tiny", 10)
+    assert (newest["action"], newest["actor"], newest["reason"], newest["from_version"], newest["to_version"]) == (
+        "activate", "somebody", "it is better", 1, 2)
+    assert (oldest["action"], oldest["from_version"], oldest["to_version"]) == ("load", None, 1)
+    assert newest["at"] >= oldest["at"]
+    assert newest["at"].endswith("+00:00")
+    assert service.history("tiny", 1) == [newest]
     with pytest.raises(ModelNotFoundError):
-        service.unload("nope")
+        service.history("nope", 1)
 
 
 def test_embed_gives_the_models_name_and_rows_in_the_order_of_the_texts(service, loaded):
@@ -104,7 +109,7 @@ def test_embed_gives_the_models_name_and_rows_in_the_order_of_the_texts(service,
 
 @given(st.integers(1, DIMENSION), st.lists(st.text(max_size=5), min_size=1, max_size=3))
 def test_shortened_embeddings_keep_their_direction_and_have_length_1(dimensions, texts):
-    service = ModelService(_Known(), _Loaded(), ())
+    service = _over(_Loaded())
     short = service.embed("tiny", texts, dimensions=dimensions)[1].vectors
     assert short.shape == (len(texts), dimensions)
     assert short.dtype == np.float32
@@ -121,27 +126,42 @@ def test_more_dimensions_than_the_model_has_are_refused(service, loaded):
 
 
 def test_a_vector_of_zeros_stays_zero():
-    service = ModelService(_Known(), _Zeros(), ())
+    service = _over(_Zeros())
     assert service.embed("tiny", ["a"], dimensions=2)[1].vectors.tolist() == [[0.0, 0.0]]
 
 
-def test_readiness_asks_every_loaded_model_and_every_one_that_should_be(service, gateway, settings):
-    assert service.readiness() == {"tiny": "not loaded"}
+def test_readiness_asks_every_model_that_should_be_loaded(service, services, gateway, settings):
     publish(settings.model_repository, "broken")
-    gateway.load("broken", CONFIG)
-    gateway.load("tiny", CONFIG)
+    for name in ("tiny", "broken"):
+        services.lifecycle.load(name, TEST)
     gateway.embed_errors["broken"] = InferenceError("model 'broken': no")
     assert service.readiness() == {"broken": "model 'broken': no", "tiny": "ready"}
 
 
-def test_readiness_without_triton_raises(service, gateway):
+def test_readiness_without_triton_says_so_of_every_model(service, gateway, loaded):
     gateway.error = TritonUnavailableError("gone")
-    with pytest.raises(TritonUnavailableError):
-        service.readiness()
+    assert service.readiness() == {"tiny": "gone"}
 
 
 def test_loaded_models_are_counted(service, loaded):
     assert service.loaded_count() == 1
+
+
+def test_embedding_with_a_model_that_nobody_loaded_says_so(service):
+    with pytest.raises(ModelNotLoadedError):
+        service.embed("tiny", ["a"])
+
+
+def _over(inference) -> ModelService:
+    """The use cases over one inference, with nothing else behind them."""
+    return ModelService(_Known(), None, None, inference, _Unobserved())
+
+
+class _Unobserved:
+    """An observer that keeps nothing."""
+
+    def observe(self, *_):
+        return nullcontext(Observation())
 
 
 class _Known:

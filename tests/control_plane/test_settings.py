@@ -1,5 +1,6 @@
 """Each variable reaches its setting; a wrong value stops the start with the variable and what it needs."""
 
+import re
 from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
 
@@ -17,9 +18,16 @@ GIVEN = {
     "CONCH_TRITON_HTTP_PORT": ("82", "triton_http_port", 82),
     "CONCH_TRITON_GRPC_PORT": ("83", "triton_grpc_port", 83),
     "CONCH_TRITON_METRICS_PORT": ("84", "triton_metrics_port", 84),
-    "CONCH_TRITON_URL": ("triton:8001", "triton_url", "triton:8001"),
+    "CONCH_TRITON_URLS": ("one:8001, two:8001", "triton_urls", ("one:8001", "two:8001")),
     "CONCH_TRITON_SECRET": ("s3cr3t", "triton_secret", "s3cr3t"),
+    "CONCH_DATABASE_URL": ("mysql+pymysql://u:p@host/conch", "database_url", "mysql+pymysql://u:p@host/conch"),
+    "CONCH_QUEUE_URL": ("redis://host:6379/0", "queue_url", "redis://host:6379/0"),
+    "CONCH_MAX_JOBS": ("4", "max_jobs", 4),
     "CONCH_PRELOAD_MODELS": ("fast, accurate,", "preload_models", ("fast", "accurate")),
+    "CONCH_IDLE_UNLOAD_S": ("90", "idle_unload_s", 90.0),
+    "DEVICE_TYPE": ("cpu", "device_type", "cpu"),
+    "MAX_MEMORY_USAGE": ("75", "max_memory_usage", 75.0),
+    "MIN_MEMORY_GB": ("2", "min_memory_gb", 2.0),
     "CONCH_WORKERS": ("3", "workers", 3),
     "CONCH_WORKER_THREADS": ("5", "worker_threads", 5),
     "CONCH_INFERENCE_TIMEOUT_S": ("2.5", "inference_timeout_s", 2.5),
@@ -27,6 +35,11 @@ GIVEN = {
     "CONCH_MAX_TEXTS": ("10", "max_texts", 10),
     "CONCH_MAX_TEXT_CHARS": ("11", "max_text_chars", 11),
     "CONCH_MAX_BODY_BYTES": ("12", "max_body_bytes", 12),
+    "CONCH_MAX_CONCURRENT_REQUESTS": ("13", "max_concurrent_requests", 13),
+    "CONCH_RATE_LIMIT": ("600/minute", "rate_limit", "600/minute"),
+    "CONCH_RATE_LIMIT_STORAGE": ("redis://host:6379", "rate_limit_storage", "redis://host:6379"),
+    "CONCH_ACCESS_LOG": ("False", "access_log", False),
+    "PROMETHEUS_MULTIPROC_DIR": ("/srv/metrics", "metrics_dir", Path("/srv/metrics")),
 }
 WHOLE_NUMBERS = sorted(variable for variable, (_, _, value) in GIVEN.items() if type(value) is int)
 PORTS = sorted(variable for variable in GIVEN if variable.endswith("_PORT"))
@@ -96,11 +109,36 @@ def test_state_lies_under_home():
     assert Settings(home=Path("/srv"), catalog_file=Path("/etc/c.toml")).catalog_path == Path("/etc/c.toml")
 
 
+@pytest.mark.parametrize("text", ["yes", "1", "on", "truee"])
+def test_a_switch_is_true_or_false_and_nothing_else(text):
+    assert load_settings({"CONCH_ACCESS_LOG": "TRUE"}).access_log is True
+    with pytest.raises(SettingsError, match=f"^CONCH_ACCESS_LOG='{text}' must be true or false$"):
+        load_settings({"CONCH_ACCESS_LOG": text})
+
+
+def test_the_database_is_a_file_under_home_unless_another_is_named(tmp_path):
+    assert Settings(home=tmp_path).database_address == f"sqlite:///{tmp_path}/conch.db"
+    assert Settings(home=Path("relative")).database_address == f"sqlite:///{Path.cwd()}/relative/conch.db"
+    assert Settings(database_url="mysql+pymysql://host/conch").database_address == "mysql+pymysql://host/conch"
+
+
 @pytest.mark.parametrize(("settings", "address"), [
     (Settings(), "127.0.0.1:8001"),
     (Settings(host="0.0.0.0", triton_grpc_port=9), "127.0.0.1:9"),  # noqa: S104 - compared, never bound
     (Settings(host="192.0.2.7"), "192.0.2.7:8001"),
-    (Settings(triton_url="triton:8001", triton_grpc_port=9), "triton:8001"),
+    (Settings(triton_urls=("triton:8001",), triton_grpc_port=9), "triton:8001"),
 ])
 def test_triton_is_called_where_it_runs(settings, address):
-    assert settings.triton_grpc_address == address
+    assert settings.triton_addresses == (address,)
+
+
+def test_several_tritons_are_called_where_they_run():
+    assert Settings(triton_urls=("one:8001", "two:8001")).triton_addresses == ("one:8001", "two:8001")
+
+
+def test_what_is_secret_or_may_hold_a_password_is_not_shown():
+    variables = {"CONCH_TRITON_SECRET": "s3cr3t", "CONCH_DATABASE_URL": "mysql+pymysql://user:hunter2@host/conch",
+                 "CONCH_QUEUE_URL": "redis://user:hunter3@host", "CONCH_RATE_LIMIT_STORAGE": "redis://user:hunter4@host"}
+    shown = repr(load_settings({**variables, "CONCH_HTTP_PORT": "4711"}))
+    assert "4711" in shown
+    assert not re.search("s3cr3t|hunter", shown)

@@ -1,6 +1,5 @@
 """The gateway over gRPC: what it sends, and that each of Triton's failures comes out as the error it is."""
 
-import json
 import socket
 
 import grpc
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 
 from control_plane.errors import (
+    BrokenModelError,
     ControlPlaneError,
     InferenceError,
     InferenceRejectedError,
@@ -18,10 +18,10 @@ from control_plane.errors import (
 )
 from control_plane.triton_gateway import TritonGateway
 from export.contract import MAX_BATCH_SIZE
-from tests.control_plane.fakes import CONFIG
 from tests.control_plane.triton_stub import SECRET, TritonStub, serve
 
 Status = grpc.StatusCode
+CONFIG = '{"backend": "text_encoder"}'
 load_and_unload = pytest.mark.parametrize(
     "call", [lambda gateway: gateway.load("tiny", CONFIG), lambda gateway: gateway.unload("tiny")],
     ids=["load", "unload"])
@@ -71,20 +71,40 @@ def test_only_ready_versions_count_in_numeric_order(gateway, stub):
     assert gateway.ready_versions() == {"a": [9, 10], "d": [1]}
 
 
-def test_load_sends_the_configuration_and_states_the_instances_as_a_parameter(gateway, stub):
-    gateway.load("tiny", CONFIG)
-    config = json.loads(stub.loads[0].parameters["config"].string_param)
+@pytest.mark.parametrize(("state", "held"), [
+    ("READY", True), ("LOADING", True), ("UNLOADING", True), ("UNAVAILABLE", False), ("", False)])
+def test_a_model_is_held_while_any_version_is_in_or_on_its_way(gateway, stub, state, held):
+    stub.index = [("a", "1", "UNAVAILABLE"), ("a", "2", state), ("b", "1", "READY")]
+    assert gateway.holds("a") is held
+    assert gateway.holds("c") is False
+
+
+def test_load_sends_the_configuration_as_it_is(gateway, stub):
+    gateway.load("tiny", '{"backend": "text_encoder"}')
     assert stub.loads[0].model_name == "tiny"
-    assert config["backend"] == "text_encoder"
-    assert config["instance_group"][0]["count"] == 2
-    assert config["parameters"] == {"instances": {"string_value": "2"}}
+    assert stub.loads[0].parameters["config"].string_param == '{"backend": "text_encoder"}'
 
 
-@pytest.mark.parametrize("config", ["backend: ", "colour: 'red'", "max_batch_size: 'many'", "{"])
-def test_wrong_configuration_never_reaches_triton(gateway, stub, config):
-    with pytest.raises(ModelLoadError, match=r"model 'tiny': config\.pbtxt cannot be read: "):
-        gateway.load("tiny", config)
-    assert stub.loads == []
+def test_a_loaded_model_says_which_placement_it_is(gateway, stub):
+    stub.placements = {"tiny": "abc", "other": ""}
+    assert gateway.placement_digest("tiny") == "abc"
+    assert gateway.placement_digest("other") is None
+    assert gateway.placement_digest("nobody loaded this") is None
+
+
+def test_requests_name_the_version_they_want(gateway, stub):
+    gateway.embed("tiny", ["1"], version=7)
+    gateway.embed("tiny", ["1", "2"], version=8, max_batch_size=1)
+    gateway.embed("tiny", ["1"])
+    assert stub.versions == ["7", "8", "8", ""]
+
+
+@pytest.mark.parametrize(("rows", "size"), [(1, 1), (5, 2), (4, 4), (3, 100)])
+def test_no_request_is_larger_than_the_models_own_limit(gateway, stub, rows, size):
+    answer = gateway.embed("tiny", [str(row) for row in range(rows)], max_batch_size=size)
+    assert answer.vectors[:, 1].tolist() == list(range(rows))
+    assert max(stub.batch_sizes) <= size
+    assert len(stub.batch_sizes) == -(-rows // size)
 
 
 @pytest.mark.parametrize(("status", "message", "error", "says"), [
@@ -94,6 +114,7 @@ def test_wrong_configuration_never_reaches_triton(gateway, stub, config):
     (Status.UNAVAILABLE, "'tiny' version 1 is not at ready state", ModelNotLoadedError, "'tiny' is not loaded"),
     (Status.UNAVAILABLE, "Socket closed", TritonUnavailableError, "is not available: Socket closed"),
     (Status.DEADLINE_EXCEEDED, "Deadline Exceeded", InferenceTimeoutError, "'tiny' did not answer within 10 s"),
+    (Status.INTERNAL, "Stub process 'tiny_0' is not healthy.", BrokenModelError, "'tiny' has broken down in Triton at"),
     (Status.INTERNAL, "out of memory", InferenceError, "^model 'tiny': out of memory$"),
     (Status.UNKNOWN, "?", InferenceError, "'tiny'"),
     (Status.RESOURCE_EXHAUSTED, "queue is full", InferenceError, "queue is full"),
@@ -168,11 +189,13 @@ def test_nothing_that_listens_is_not_live(deaf_address):
 
 @pytest.mark.parametrize("call", [
     lambda gateway: gateway.ready_versions(),
+    lambda gateway: gateway.holds("tiny"),
+    lambda gateway: gateway.placement_digest("tiny"),
     lambda gateway: gateway.load("tiny", CONFIG),
     lambda gateway: gateway.unload("tiny"),
     lambda gateway: gateway.embed("tiny", ["1"]),
     lambda gateway: gateway.embed("tiny", ["1"] * (MAX_BATCH_SIZE + 1)),
-], ids=["ready_versions", "load", "unload", "embed", "embed in chunks"])
+], ids=["ready_versions", "holds", "placement_digest", "load", "unload", "embed", "embed in chunks"])
 def test_nothing_that_listens_is_unavailable_without_waiting_for_the_deadline(deaf_address, call):
     # Whoever waited for the deadline would get the error of a timeout.
     gateway = TritonGateway(deaf_address, SECRET, inference_timeout_s=600, load_timeout_s=600)

@@ -24,7 +24,9 @@ class TritonStub(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.delay_s = 0.0
         self.loads: list[service_pb2.RepositoryModelLoadRequest] = []
         self.batch_sizes: list[int] = []
+        self.versions: list[str] = []
         self.parameters: dict = {}
+        self.placements: dict[str, str] = {}  # model -> the placement that its configuration states
 
     def ServerLive(self, request, context):
         return service_pb2.ServerLiveResponse(live=True)
@@ -46,10 +48,19 @@ class TritonStub(service_pb2_grpc.GRPCInferenceServiceServicer):
         self._misbehave(context)
         return service_pb2.RepositoryModelUnloadResponse()
 
+    def ModelConfig(self, request, context):
+        if request.name not in self.placements:
+            context.abort(grpc.StatusCode.NOT_FOUND, f"Request for unknown model: '{request.name}' is not found")
+        answer = service_pb2.ModelConfigResponse()
+        if self.placements[request.name]:
+            answer.config.parameters["conch_placement"].string_value = self.placements[request.name]
+        return answer
+
     def ModelInfer(self, request, context):
         self._misbehave(context)
         texts = deserialize_bytes_tensor(request.raw_input_contents[0])
         self.batch_sizes.append(len(texts))
+        self.versions.append(request.model_version)
         self.parameters = dict(request.parameters)
         lengths = np.array([len(text) for text in texts])
         answer = service_pb2.ModelInferResponse(model_name=request.model_name, model_version="3")

@@ -16,6 +16,7 @@ from export.catalog import CatalogEntry
 from export.contract import CONFIG_FILE, MODEL_FILE, TOKENIZER_FILE, version_numbers
 from export.encoder_export import STEPS
 from export.errors import ParityError, UnsupportedModelError
+from export.golden import GOLDEN_TEXT
 from export.manifest import read_manifest, verify_files
 from export.parity import MIN_COSINE
 from export.triton_config import encoder_config
@@ -118,6 +119,19 @@ def test_a_version_says_what_it_is_where_it_came_from_and_how_it_was_proven(tmp_
     assert MIN_COSINE <= manifest.parity["min_cosine"] < 1.0001
     assert manifest.parity["rows"] > manifest.parity["batches"] > 0
     assert (version.parent / CONFIG_FILE).read_text() == encoder_config("mine", 2 * HIDDEN)
+
+
+@pytest.mark.parametrize("options", [{"heads": [Normalize]}, {"prompts": PROMPTS, "default_prompt": "query"}])
+def test_a_version_knows_the_answer_of_sentence_transformers_to_its_golden_text(tmp_path, options):
+    checkpoint = build_checkpoint(tmp_path, **options)
+    version = export_to(tmp_path / "repository", checkpoint)
+    manifest = read_manifest(version)
+    assert manifest.golden_text == GOLDEN_TEXT
+    original = SentenceTransformer(str(checkpoint), device="cpu", local_files_only=True)
+    expected = original.encode(GOLDEN_TEXT)
+    assert np.allclose(manifest.golden_embedding, expected, atol=1e-6)
+    served = TextEncoder.load(version, threads=1).encode([GOLDEN_TEXT]).embeddings[0]
+    assert served @ expected / np.linalg.norm(served) / np.linalg.norm(expected) > MIN_COSINE
 
 
 def test_the_catalogs_prompts_serve_a_checkpoint_that_brings_none(tmp_path):

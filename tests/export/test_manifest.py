@@ -12,7 +12,8 @@ MANIFEST = Manifest(
     model="m", version=3, task="embedding", source="hub:org/m", revision="c0ffee", engine="openvino", precision="bf16",
     dimension=384, max_tokens=256, pad_token_id=0, pooling=("mean", "cls"), pools_prompt=False, normalized=True,
     prompts={"query": "запрос: ", "文": "查询："}, default_prompt="query", parity={"min_cosine": 0.99997, "rows": 99},
-    created_at="2026-01-02T03:04:05+00:00", built_with={"torch": "2.13.0"}, files={"model.onnx": "00"})
+    golden_text="好", golden_embedding=(0.6, -0.8), created_at="2026-01-02T03:04:05+00:00",
+    built_with={"torch": "2.13.0"}, files={"model.onnx": "00"})
 REQUIRED = [field.name for field in dataclasses.fields(Manifest)
             if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING]
 

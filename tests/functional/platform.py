@@ -89,9 +89,9 @@ class ServedPlatform:
         """The secret for Triton's restricted APIs, which no user needs."""
         return (self.home / "triton.secret").read_text().strip()
 
-    def rest(self, method: str, path: str, body: object = None) -> Answer:
+    def rest(self, method: str, path: str, body: object = None, headers: dict | None = None) -> Answer:
         """Call the control plane."""
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json", **(headers or {})}
         if (self.home / "admin.key").exists():
             headers["Authorization"] = f"Bearer {self.key}"
         return http(method, f"http://127.0.0.1:{self.http_port}{path}", body, headers)
@@ -100,9 +100,14 @@ class ServedPlatform:
         """Call Triton's HTTP endpoint with JSON."""
         return http(method, f"http://127.0.0.1:{self.triton_http_port}{path}", body, headers or {})
 
-    def grpc(self) -> triton.InferenceServerClient:
-        """Return a client for Triton's gRPC endpoint."""
-        return triton.InferenceServerClient(f"127.0.0.1:{self.triton_grpc_port}")
+    def grpc(self, port: int | None = None) -> triton.InferenceServerClient:
+        """Return a client for Triton's gRPC endpoint, or for another Triton's."""
+        return triton.InferenceServerClient(f"127.0.0.1:{port or self.triton_grpc_port}")
+
+    def triton_statistics(self, port: int):
+        """Return the statistics of every model of the Triton on `port`."""
+        with self.grpc(port) as client:
+            return client.get_inference_statistics().model_stats
 
 
 def http(method: str, url: str, body: object, headers: dict) -> Answer:

@@ -78,7 +78,7 @@ def test_model_can_be_unloaded_and_loaded_again(exported, tmp_path):
         refused = served.rest("POST", "/api/v1/models/embedding", {"text": "a"})
         assert refused.status == 409
         assert "POST /api/v1/models/load" in refused.body["detail"]
-        assert served.rest("GET", "/ready").status == 503
+        assert served.rest("GET", "/ready").body == {"ready": True, "models": {}}  # nobody wants it
         loaded = served.rest("POST", "/api/v1/models/load", {"model_type": "fast"})
         assert (loaded.status, loaded.body["state"]) == (200, "loaded")
         assert served.rest("POST", "/api/v1/models/embedding", {"text": "a"}).status == 200
@@ -90,7 +90,7 @@ def test_model_can_be_unloaded_and_loaded_again(exported, tmp_path):
 def test_triton_gone_is_503_with_retry_after_and_health_stays_up(exported, tmp_path):
     """The control plane alone, its Triton address pointing to a port where nothing listens."""
     served = ServedPlatform(tmp_path, exported)
-    served.environment |= {"CONCH_TRITON_URL": "127.0.0.1:9"}
+    served.environment |= {"CONCH_TRITON_URLS": "127.0.0.1:9"}
     process = subprocess.Popen([sys.executable, "-m", "gunicorn", "conch.wsgi:create()", "--bind",
                                 f"127.0.0.1:{served.http_port}", "--worker-class", "gthread", "--no-control-socket"],
                                env=served.environment, stderr=subprocess.DEVNULL)

@@ -38,7 +38,7 @@ def test_damaged_versions_are_refused_and_the_old_one_goes_on(served):
     for number, (reason, damage) in enumerate(damages.items(), start=2):
         version_dir = Path(shutil.copytree(first, served.repository / "fast" / str(number)))
         damage(version_dir)
-        refused = served.rest("POST", "/api/v1/models/load", {"model_type": "fast"})
+        refused = served.rest("POST", f"/api/v1/models/fast/versions/{number}/activate", {})
         assert refused.status == 409, reason
         assert reason in refused.body["detail"]
         answer = served.rest("POST", "/api/v1/models/embedding", {"text": "still served"})

@@ -90,16 +90,6 @@ def test_missing_model_is_one_line_that_names_the_command(served):
     assert "run `conch export balanced`" in run.stderr.splitlines()[-1]
 
 
-def test_triton_dying_stops_the_rest_and_says_so(served):
-    served.start()
-    processes = served.descendants()
-    next(process for process in processes if process.name() == "tritonserver").kill()
-    output = served.process.communicate(timeout=30)[0]
-    assert served.process.returncode == 1
-    assert "triton ended unexpectedly" in output
-    assert everyone_gone(processes)
-
-
 def test_key_survives_a_restart(served):
     served.start()
     key = served.key
@@ -119,7 +109,7 @@ def test_every_port_is_on_loopback_only(served):
 def test_control_plane_worker_holds_none_of_the_heavy_libraries(served):
     served.start()
     workers = [process for process in served.descendants() if "gunicorn" in " ".join(process.cmdline())]
-    assert len(workers) == 2  # gunicorn's arbiter and one worker
+    assert len(workers) == 3  # a keeper, gunicorn's arbiter and one worker
     for worker in workers:
         mapped = " ".join(region.path for region in worker.memory_maps())
         assert not [name for name in ("torch", "transformers", "onnxruntime", "openvino") if f"/{name}/" in mapped]

@@ -8,6 +8,7 @@ import click
 import pytest
 
 from conch.cli import COMMANDS, group
+from control_plane.access.scopes import stated_scope
 from control_plane.app import create_app
 from control_plane.problems import PROBLEMS
 from control_plane.settings import Settings
@@ -41,16 +42,22 @@ def _rows(text: str) -> dict[str, list[str]]:
 
 
 def _default(value: object) -> str:
-    if value is None:
+    if value in (None, ()):
         return "–"
     return f"`{','.join(value) if isinstance(value, tuple) else value}`"
 
 
 @pytest.fixture(scope="module")
-def document(tmp_path_factory):
-    """The OpenAPI document."""
+def app(tmp_path_factory):
+    """An application."""
     home = tmp_path_factory.mktemp("home")
-    return create_app(Settings(home=home, model_repository=home), gateway=FakeGateway(home)).api_doc
+    return create_app(Settings(home=home, model_repository=home), gateways=[FakeGateway(home)])
+
+
+@pytest.fixture(scope="module")
+def document(app):
+    """The OpenAPI document."""
+    return app.api_doc
 
 
 def test_every_setting_is_documented_with_its_default_and_meaning():
@@ -81,8 +88,20 @@ def test_every_route_states_its_statuses_and_has_an_example(document):
             set(document["paths"][path][method.lower()]["responses"]) - {EVERYWHERE}), route
         example = re.search(r"```sh\n(curl .*?)```", text, flags=re.DOTALL)
         assert example, route
-        assert f"$URL{path}" in example.group(1), route
-        assert ("-d '{" in example.group(1)) == (method == "POST"), route
+        url = re.sub(r"\\{\w+\\}", "[^/ ]+", re.escape(f"$URL{path}"))  # A template's parts are examples there.
+        assert re.search(url, example.group(1)), route
+        assert ("-d '{" in example.group(1)) == (method in ("POST", "PUT")), route
+
+
+def test_every_route_states_the_scope_that_it_needs(app):
+    sections = _sections("http_api.md", 3)
+    for rule in app.url_map.iter_rules():
+        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+        scope = stated_scope(app.view_functions[rule.endpoint])
+        for method in rule.methods:
+            text = sections.get(f"{method} {path}", "")
+            if text:
+                assert re.findall(r"^Scope: `(\w+)`\.$", text, flags=re.MULTILINE) == ([scope] if scope else []), path
 
 
 def test_every_field_of_a_request_is_documented(document):
@@ -110,8 +129,13 @@ def test_every_command_is_documented_with_every_option():
     assert set(sections) == {f"conch {name}" for name in COMMANDS}
     for name in COMMANDS:
         command = group.get_command(click.Context(group), name)
-        options = {option for item in command.params if isinstance(item, click.Option) for option in item.opts}
-        assert set(_rows(sections[f"conch {name}"])) == options, name
+        assert set(_rows(sections[f"conch {name}"])) == _options(command), name
+
+
+def _options(command: click.Command) -> set[str]:
+    """Return the options of a command, and of the commands under it."""
+    own = {option for item in command.params if isinstance(item, click.Option) for option in item.opts}
+    return own.union(*(_options(inner) for inner in getattr(command, "commands", {}).values()))
 
 
 def test_readme_leads_to_the_reference_pages():

@@ -18,11 +18,17 @@ STANDARD_LIBRARY_AND = {"tomllib", "tomli"}  # Python 3.10 has only the second, 
 SHARED_WITH_OTHERS = SHARED - {"export.errors"}
 
 OWNERS = {
-    "tritonclient": "control_plane/triton_gateway.py",
+    # Only the first of the two talks to servers; the other uses the message classes of Triton's configuration.
+    "tritonclient": ("control_plane/triton_gateway.py", "control_plane/triton_config.py"),
     "grpc": "control_plane/triton_gateway.py",
+    "alembic": "control_plane/database/",
+    "sqlalchemy": "control_plane/",
+    "huey": "control_plane/jobs/wake_queue.py",
     "triton_python_backend_utils": "serving/backends/text_encoder/model.py",
     "flask_openapi3": "control_plane/",
     "flask": "control_plane/",
+    "flask_limiter": "control_plane/access/limits.py",
+    "limits": "control_plane/access/limits.py",
     "boto3": "export/sources/s3.py",
     "huggingface_hub": "export/sources/hub.py",
     "torch": "export/",
@@ -40,6 +46,7 @@ ENVIRONMENT_EXEMPTIONS = {
 
 LAZY_IMPORT_EXEMPTIONS = {
     "conch/cli.py": "imports a command's module when that command runs: most of them pull in heavy packages",
+    "conch/job_process.py": "imports the one kind that its job is of, once its lease is safe; an export pulls in torch",
     "conch/commands/export.py": "torch takes seconds; --help, --if-missing and a wrong option should not wait for it",
     "serving/encoder/engine.py": "imports the one engine that the manifest names; the other may not be installed",
 }
@@ -81,6 +88,14 @@ def test_one_place_owns_each_outside_system(foreign):
              if foreign in {name.partition(".")[0] for name in imported_modules(module.tree)}}
     assert users, f"nothing imports {foreign} any more; take it out of OWNERS"
     assert all(path.startswith(OWNERS[foreign]) for path in users), users
+
+
+def test_only_the_database_package_opens_connections_and_sessions():
+    """Others describe tables and use the sessions that control_plane.database.database hands them."""
+    openers = {"create_engine", "sessionmaker", "scoped_session", "Session"}
+    calls = {module.path for module in modules("conch", "control_plane") for node in ast.walk(module.tree)
+             if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in openers}
+    assert calls == {"control_plane/database/database.py"}
 
 
 def test_only_the_settings_read_the_environment():

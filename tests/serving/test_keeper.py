@@ -23,8 +23,8 @@ time.sleep(60)
 _PARENT = """
 import sys, time
 from pathlib import Path
-from serving.processes import start_kept
-print(start_kept([sys.executable, "-c", sys.argv[1]], None, Path(sys.argv[2])).pid, flush=True)
+from serving.processes import start_child
+print(start_child([sys.executable, "-c", sys.argv[1]], None, Path(sys.argv[2])).pid, flush=True)
 time.sleep(60)
 """
 
@@ -59,7 +59,7 @@ def test_sigterm_ends_the_command_and_what_it_started(family):
 @pytest.mark.parametrize(("code", "status"), [
     ("pass", 0), ("raise SystemExit(3)", 3), ("import os; os.kill(os.getpid(), 9)", 128 + signal.SIGKILL)])
 def test_the_commands_status_is_the_keepers(code, status):
-    assert subprocess.run([sys.executable, "-m", "serving.keeper", sys.executable, "-c", code],
+    assert subprocess.run([sys.executable, "-m", "serving.keeper", str(os.getpid()), sys.executable, "-c", code],
                           timeout=_LIMIT_S).returncode == status
 
 

@@ -75,7 +75,7 @@ def test_a_child_writes_to_its_log_after_what_is_there_and_has_no_input(log):
 
 
 def test_a_child_has_the_environment_it_was_given_and_a_session_of_its_own(log):
-    code = "import os; print(os.environ.get('CONCH_TEST'), os.getsid(0) == os.getpid())"
+    code = "import os; print(os.environ.get('CONCH_TEST'), os.getsid(0) == os.getppid())"  # the keeper's
     environment = {**os.environ, "CONCH_TEST": "given"}
     assert start_child([sys.executable, "-c", code], environment, log).wait(_LIMIT_S) == 0
     assert log.read_text().split() == ["given", "True"]

@@ -30,11 +30,19 @@ def test_list_has_every_model_with_its_state(client, loaded):
     assert "fast" in models
 
 
-def test_list_answers_without_triton(client, gateway):
-    gateway.error = TritonUnavailableError("gone")
-    response = client.get("/api/v1/models/list")
-    assert response.status_code == 200
-    assert all(model["loaded_versions"] == [] for model in response.json["models"])
+def test_list_asks_nothing_of_triton(client, gateway, loaded):
+    gateway.error = AssertionError("Triton was asked")
+    assert client.get("/api/v1/models/list").status_code == 200
+
+
+def test_list_says_what_is_wanted_and_what_was_seen_where(client, gateway, loaded):
+    models = {model["name"]: model for model in client.get("/api/v1/models/list").json["models"]}
+    tiny, unexported = models["tiny"], models["unexported"]
+    assert (tiny["wanted"], tiny["policy"], tiny["active_version"], tiny["revision"]) == (True, "preload", 1, 1)
+    assert tiny["targets"][gateway.address]["versions"] == [1]
+    assert tiny["targets"][gateway.address]["error"] is None
+    assert (unexported["wanted"], unexported["active_version"], unexported["revision"]) == (False, None, 0)
+    assert unexported["targets"] == {}
 
 
 @pytest.mark.parametrize("name", ["tiny", "org/tiny"])
@@ -49,7 +57,9 @@ def test_info_has_the_manifest_of_the_newest_version(client, settings, name):
 
 def test_info_of_a_damaged_version_names_the_file(client, settings):
     (settings.model_repository / "tiny" / "1" / "manifest.json").unlink()
-    assert_problem(client.get("/api/v1/models/info?type=tiny"), 500, "internal", "tiny/1/manifest.json")
+    newest = client.get("/api/v1/models/info?type=tiny").json["newest_version"]
+    assert set(newest) == {"version", "error"}
+    assert "tiny/1/manifest.json" in newest["error"]
 
 
 @pytest.mark.parametrize(("query", "field"), [("", "type"), ("?type=", "type"), ("?type=tiny&colour=red", "colour")])
@@ -66,8 +76,33 @@ def test_load_then_embed_then_unload(client):
     assert_problem(client.post(EMBEDDING, json={"text": "a", "model_type": "tiny"}), 409, "model-not-loaded")
 
 
+def test_a_load_right_after_a_refusal_is_known_at_once(client):
+    body = {"text": "a", "model_type": "tiny"}
+    assert client.post(EMBEDDING, json=body).status_code == 409
+    assert client.post(LOAD, json={"model_type": "tiny"}).status_code == 200
+    assert client.post(EMBEDDING, json=body).status_code == 200
+
+
+def test_a_reason_and_a_policy_are_kept(client, services):
+    client.post(LOAD, json={"model_type": "tiny", "reason": "因为", "policy": "on_demand"})
+    client.post(UNLOAD, json={"model_type": "tiny", "reason": "enough"})
+    lines = services.store.history("tiny", 10)
+    assert [(line.action, line.reason, line.actor) for line in lines] == [
+        ("unload", "enough", "admin"), ("load", "因为", "admin")]
+    assert services.store.find("tiny").policy == "on_demand"
+
+
+@pytest.mark.parametrize(("body", "field"), [
+    ({"policy": "sometimes"}, "policy"), ({"policy": 1}, "policy"), ({"reason": 1}, "reason"),
+    ({"reason": None}, "reason"), ({"reason": "a" * 1001}, "reason"), ({"colour": "red"}, "colour")])
+def test_wrong_load_names_the_field_and_changes_nothing(client, services, body, field):
+    response = client.post(LOAD, json={"model_type": "tiny", **body})
+    assert_problem(response, 422, "invalid-request", field=field)
+    assert services.store.all() == {}
+
+
 def test_load_that_triton_refuses_gives_its_reason(client, gateway):
-    gateway.error = ModelLoadError("tiny", "unexpected 'max_batch_size'")
+    gateway.failures["load"] = ModelLoadError("tiny", "unexpected 'max_batch_size'")
     assert_problem(client.post(LOAD, json={"model_type": "tiny"}), 409, "model-load", "unexpected 'max_batch_size'")
 
 
@@ -179,9 +214,13 @@ def test_model_that_is_not_exported_is_409_and_says_what_to_run(client, path):
     assert_problem(response, 409, "model-not-exported", "run `conch export unexported`")
 
 
-@pytest.mark.parametrize("path", [EMBEDDING, UNLOAD])
-def test_model_that_is_not_loaded_is_409_and_says_how_to_load_it(client, path):
-    response = _post_with_model(client, path, "tiny")
+def test_unload_of_what_is_not_loaded_is_no_error(client):
+    response = _post_with_model(client, UNLOAD, "tiny")
+    assert (response.status_code, response.json["state"], response.json["wanted"]) == (200, "exported", False)
+
+
+def test_model_that_is_not_loaded_is_409_and_says_how_to_load_it(client):
+    response = _post_with_model(client, EMBEDDING, "tiny")
     assert_problem(response, 409, "model-not-loaded", 'POST /api/v1/models/load {"model_type": "tiny"}')
 
 
@@ -197,10 +236,11 @@ def test_text_generation_model_is_409_for_embeddings(client):
 
 
 @pytest.mark.parametrize("path", [EMBEDDING, LOAD, UNLOAD])
-def test_without_triton_is_503_and_says_when_to_retry(client, gateway, path):
+def test_without_triton_is_503_and_says_when_to_retry(client, services, gateway, loaded, path):
     gateway.error = TritonUnavailableError("Triton at 127.0.0.1:8001 is not available: refused")
     response = _post_with_model(client, path, "tiny")
     assert_problem(response, 503, "triton-unavailable", "127.0.0.1:8001")
+    assert services.store.find("tiny").active_version == 1
     assert response.headers["Retry-After"] == "5"
 
 

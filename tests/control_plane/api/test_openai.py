@@ -9,7 +9,8 @@ import pytest
 from werkzeug.serving import make_server
 
 from control_plane.errors import InferenceTimeoutError, TritonUnavailableError
-from tests.control_plane.fakes import CONFIG, DIMENSION, publish, vector_of
+from control_plane.lifecycle.store import Change
+from tests.control_plane.fakes import DIMENSION, publish, vector_of
 from tests.control_plane.problem_assertions import assert_problem
 
 UNIT_TOLERANCE = 1e-6
@@ -113,18 +114,18 @@ def test_model_that_cannot_answer_says_why(client, model, status, name, says):
     (TritonUnavailableError("gone"), 503, "triton-unavailable"),
     (InferenceTimeoutError("slow"), 504, "inference-timeout"),
 ])
-def test_trouble_with_triton_is_told_apart(client, gateway, error, status, name):
+def test_trouble_with_triton_is_told_apart(client, gateway, loaded, error, status, name):
     gateway.error = error
     response = _embed(client, input="a")
     assert_problem(response, status, name, str(error))
     assert ("Retry-After" in response.headers) == (status == 503)
 
 
-def test_models_lists_what_is_loaded(client, gateway, settings):
+def test_models_lists_what_is_loaded(client, services, settings):
     assert client.get("/v1/models").json == {"object": "list", "data": []}
     publish(settings.model_repository, "mine")
-    gateway.load("mine", CONFIG)
-    gateway.load("tiny", CONFIG)
+    for name in ("mine", "tiny"):
+        services.lifecycle.load(name, Change("test"))
     models = client.get("/v1/models").json["data"]
     assert [(model["id"], model["object"], model["owned_by"]) for model in models] == [
         ("tiny", "model", "org"), ("mine", "model", "local")]
@@ -187,7 +188,7 @@ def test_official_client_raises_its_own_errors_with_our_message(official, call, 
     assert caught.value.code == caught.value.body["code"]
 
 
-def test_official_client_sees_a_missing_triton_as_an_internal_server_error(official, gateway):
+def test_official_client_sees_a_missing_triton_as_an_internal_server_error(official, gateway, loaded):
     gateway.error = TritonUnavailableError("Triton is gone")
     with pytest.raises(openai.InternalServerError, match="Triton is gone") as caught:
         _create(official)

@@ -66,6 +66,18 @@ def test_name_that_is_nothing_is_unknown(name):
         entry_for(name, load_catalog())
 
 
+@pytest.mark.parametrize("name", ["team/model", "s3://bucket/model"])
+def test_a_location_is_none_where_names_alone_are_taken(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "team" / "model").mkdir(parents=True)
+    if name.startswith("s3:"):
+        with pytest.raises(UnknownModelError):
+            entry_for(name, load_catalog(), takes_locations=False)
+    else:
+        assert [source.kind for source in entry_for(name, load_catalog(), takes_locations=False).sources] == ["hub"]
+        assert [source.kind for source in entry_for(name, load_catalog()).sources] == ["path"]
+
+
 @pytest.mark.parametrize("name", ["chatglm2-6b", "facebook/blenderbot-400M-distill"])
 def test_model_that_cannot_be_served_is_refused_with_the_reason(name, tmp_path):
     catalog = load_catalog()

@@ -1,0 +1,1 @@
+"""The database: connections, transactions, migrations and leases. The only package that opens sessions."""

@@ -1,0 +1,75 @@
+"""Sends texts to a model: picks the version and a target, and tries another target once. Knows nothing of HTTP."""
+
+import itertools
+from collections.abc import Sequence
+
+from control_plane.errors import (
+    BrokenModelError,
+    ModelNotLoadedError,
+    TritonUnavailableError,
+)
+from control_plane.fleet import Fleet
+from control_plane.lifecycle.lifecycle import Lifecycle
+from control_plane.lifecycle.routes import Route, Routes
+from control_plane.lifecycle.tables import ON_DEMAND
+from control_plane.observability.request_context import current_request_id
+from control_plane.triton_gateway import Embeddings
+
+_ATTEMPTS = 2
+
+
+class Inference:
+    """The inference side of one worker."""
+
+    def __init__(self, fleet: Fleet, routes: Routes, lifecycle: Lifecycle) -> None:
+        self._fleet, self._routes, self._lifecycle = fleet, routes, lifecycle
+        self._turn = itertools.count()
+
+    def embed(self, model: str, texts: Sequence[str], parameters: dict[str, str | bool] | None = None) -> Embeddings:
+        """Embed `texts` with the active version.
+
+        Raises ModelNotLoadedError when nobody wants the model live, TritonUnavailableError when it should be live but
+        no target answers, and what the gateway raises.
+        """
+        tried: set[str] = set()
+        for attempt in range(_ATTEMPTS):
+            route = self._route(model)
+            target = self._pick(route, tried)
+            tried.add(target)
+            try:
+                return self._fleet.gateway(target).embed(
+                    model, texts, parameters, version=route.state.active_version,
+                    max_batch_size=route.max_batch_size, request_id=current_request_id())
+            except (TritonUnavailableError, BrokenModelError, ModelNotLoadedError) as error:
+                # Nothing was answered. A target that is away, a version that has just been retired: look again, once.
+                if attempt == _ATTEMPTS - 1:
+                    raise _unavailable(model, error) from error
+                self._routes.refresh()
+        raise AssertionError("every attempt returns or raises")
+
+    def _route(self, model: str) -> Route:
+        route = self._routes.find(model)
+        if route is None or not route.state.is_wanted:
+            self._routes.refresh()  # Whoever has just loaded it would not understand a refusal.
+            route = self._routes.find(model)
+        if route is None or not route.state.is_wanted:
+            raise ModelNotLoadedError(model)
+        if route.state.policy == ON_DEMAND and not route.state.is_resident:
+            self._lifecycle.wake(model)
+            self._routes.refresh()
+            route = self._routes.find(model)
+        return route
+
+    def _pick(self, route: Route, tried: set[str]) -> str:
+        """Return the next target in turn that was not tried yet, else one that was: it may be back by now."""
+        if not route.targets:
+            raise TritonUnavailableError(f"model {route.state.name!r} is not ready on any Triton; it is being loaded")
+        choice = [target for target in route.targets if target not in tried] or route.targets
+        return choice[next(self._turn) % len(choice)]
+
+
+def _unavailable(model: str, error: Exception) -> Exception:
+    """A model that should be live but is not loaded is no mistake of the caller's."""
+    if isinstance(error, ModelNotLoadedError):
+        return TritonUnavailableError(f"model {model!r} is not ready; it is being loaded")
+    return error

@@ -1,0 +1,171 @@
+"""What an administrator does to a model: load, unload, activate, roll back, configure. Knows nothing of HTTP.
+
+Every operation holds the model's lease, so that they never overlap, whichever process runs them. A change is written
+down in one transaction; what a crash leaves half done in Triton, the reconciler brings back to what is written.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+from control_plane.database.leases import Lease, Leases
+from control_plane.database.schema import utc_now
+from control_plane.errors import BusyError, StaleRevisionError, VersionNotFoundError, VersionRefusedError
+from control_plane.fleet import Fleet
+from control_plane.lifecycle.configuration import ModelConfiguration
+from control_plane.lifecycle.placement import Placement
+from control_plane.lifecycle.residency import Residency
+from control_plane.lifecycle.rollout import Rollout
+from control_plane.lifecycle.store import Change, ModelState, ModelStore
+from control_plane.model_registry import KnownModel, ModelRegistry
+from export.manifest import ManifestError
+
+
+class Lifecycle:
+    """The operations, over one Triton or a fleet."""
+
+    def __init__(self, registry: ModelRegistry, store: ModelStore, leases: Leases, fleet: Fleet, rollout: Rollout,
+                 residency: Residency, wait_s: float) -> None:
+        self._registry, self._store, self._leases, self._fleet, self._rollout = registry, store, leases, fleet, rollout
+        self._residency, self._wait_s = residency, wait_s
+
+    def load(self, name: str, change: Change, policy: str | None = None) -> ModelState:
+        """Make a model live: its active version, the newest one where none was ever active.
+
+        Raises ModelLoadError with Triton's reason; what was live before still is, on every target.
+        """
+        model = self._registry.servable(name)
+        with self._hold(model):
+            before = self._store.find(model.name)
+            after = replace(before, is_wanted=True, is_resident=True, policy=policy or before.policy,
+                            active_version=before.active_version or model.versions[-1],
+                            last_used_at=_last_use(before))
+            self._require_version(model, after.active_version)
+            self._apply(after, before)
+            return before if after == before else self._record(before, after, "load", change)
+
+    def unload(self, name: str, change: Change) -> ModelState:
+        """Take a model out of every target; over when no index has it any more."""
+        model = self._registry.find(name)
+        with self._hold(model):
+            before = self._store.find(model.name)
+            after = self._record(before, replace(before, is_wanted=False, is_resident=False), "unload", change)
+            self._rollout.apply(Placement(model.name), self._rollout.reachable(self._targets(before)),
+                                Placement(model.name))
+            return after
+
+    def wake(self, name: str) -> ModelState:
+        """Load an on-demand model that is not resident; returns at once when somebody else has just done it."""
+        model = self._registry.servable(name)
+        with self._hold(model):
+            before = self._store.find(model.name)
+            if not before.is_wanted or before.should_be_loaded:
+                return before
+            after = replace(before, is_resident=True, last_used_at=utc_now())
+            self._apply(after, before)
+            return self._store.note(before, is_resident=True, last_used_at=after.last_used_at)
+
+    def activate(self, name: str, version: int, change: Change, expected_revision: int | None = None,
+                 force: bool = False, keep_warm: bool | None = None) -> ModelState:
+        """Load `version` beside the active one, prove it on every target, and switch.
+
+        The version that was active stays loaded until everybody has learnt of the switch, or for good with `keep_warm`.
+        Raises StaleRevisionError, VersionNotFoundError, VersionRefusedError or ModelLoadError; the active version then
+        still is.
+        """
+        return self._switch(name, version, "activate", change, expected_revision, force, keep_warm)
+
+    def roll_back(self, name: str, change: Change, expected_revision: int | None = None) -> ModelState:
+        """Activate the version that was active before."""
+        model = self._registry.servable(name)
+        previous = self._store.find(model.name).previous_version
+        if previous is None:
+            raise VersionRefusedError(model.name, 0, "no version was active before the present one")
+        return self._switch(name, previous, "rollback", change, expected_revision, force=True, keep_warm=None)
+
+    def configure(self, name: str, configuration: ModelConfiguration, change: Change,
+                  expected_revision: int | None = None) -> ModelState:
+        """Serve a model with other values than config.pbtxt's; raises ModelLoadError when Triton refuses them."""
+        model = self._registry.servable(name)
+        with self._hold(model):
+            before = self._store.find(model.name)
+            _check_revision(before, expected_revision)
+            after = replace(before, configuration=configuration.stated())
+            if after.should_be_loaded:
+                self._apply(after, before)
+            return self._record(before, after, "configure", change, detail=after.configuration)
+
+    def _switch(self, name: str, version: int, action: str, change: Change, expected_revision: int | None, force: bool,
+                keep_warm: bool | None) -> ModelState:
+        model = self._registry.servable(name)
+        self._require_version(model, version)
+        with self._hold(model) as lease:
+            before = self._store.find(model.name)
+            _check_revision(before, expected_revision)
+            if not force:
+                self._require_same_dimension(model, before.active_version, version)
+            after = _switched(before, version, keep_warm)
+            if after == before:
+                return before
+            after = replace(after, activated_at=utc_now())
+            self._apply(after, before)
+            _require_held(lease, model)
+            return self._record(before, replace(after, activated_at=utc_now()), action, change)
+
+    def _apply(self, after: ModelState, before: ModelState) -> None:
+        now = utc_now()
+        for version in set(after.placement(now).versions) - set(before.placement(now).versions):
+            self._residency.make_room(after.name, version)
+        self._rollout.apply(after.placement(now), self._rollout.reachable(self._targets(after)), before.placement(now))
+
+    def _record(self, before: ModelState, after: ModelState, action: str, change: Change,
+                detail: dict | None = None) -> ModelState:
+        changed = {name: value for name, value in vars(after).items() if name != "revision"}
+        del changed["name"]
+        return self._store.change(before, action, change, detail, **changed)
+
+    def _targets(self, state: ModelState) -> list[str]:
+        return [target for target in self._fleet.names if state.is_placed_on(target)]
+
+    def _hold(self, model: KnownModel):
+        return self._leases.hold(f"model:{model.name}", self._wait_s)
+
+    def _require_version(self, model: KnownModel, version: int) -> None:
+        if version not in model.versions:
+            raise VersionNotFoundError(model.name, version, model.versions)
+        try:
+            self._registry.manifest(model, version)
+        except ManifestError as error:
+            raise VersionRefusedError(model.name, version, str(error)) from error
+
+    def _require_same_dimension(self, model: KnownModel, active: int | None, version: int) -> None:
+        if active is None or active not in model.versions:
+            return
+        old, new = (self._registry.manifest(model, number).dimension for number in (active, version))
+        if old != new:
+            raise VersionRefusedError(model.name, version, f"it has {new} dimensions and the active version {old}: "
+                                      "stored vectors would no longer compare; force it if that is meant")
+
+
+def _switched(before: ModelState, version: int, keep_warm: bool | None) -> ModelState:
+    is_active = before.active_version == version
+    return replace(
+        before, is_wanted=True, is_resident=True, active_version=version,
+        previous_version=before.previous_version if is_active else before.active_version,
+        keeps_previous_warm=before.keeps_previous_warm if keep_warm is None else keep_warm,
+        last_used_at=_last_use(before))
+
+
+def _last_use(before: ModelState) -> datetime | None:
+    """A model that is being loaded counts as used: it would be idle at once otherwise."""
+    return before.last_used_at if before.should_be_loaded else utc_now()
+
+
+def _check_revision(state: ModelState, expected: int | None) -> None:
+    if expected is not None and expected != state.revision:
+        raise StaleRevisionError(state.name, state.revision)
+
+
+def _require_held(lease: Lease, model: KnownModel) -> None:
+    if not lease.is_held:
+        raise BusyError(f"model {model.name!r}: the database was away for too long to be sure that nobody else changes "
+                        "it; nothing was changed")

@@ -1,0 +1,1 @@
+"""How much memory models hold, and which of them give way when another needs it."""

@@ -1,0 +1,1 @@
+"""What the platform tells of itself: metrics, usage, structured logs, request ids."""

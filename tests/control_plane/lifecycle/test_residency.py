@@ -1,0 +1,127 @@
+"""On-demand models give way: the least recently used first, no more than needed, preloaded ones never."""
+
+from datetime import timedelta
+
+import pytest
+
+from control_plane.database.schema import utc_now
+from control_plane.errors import InsufficientMemoryError
+from control_plane.lifecycle.tables import ON_DEMAND, PRELOAD
+from control_plane.memory.budget import MachineMemory, MemoryBudget
+from tests.control_plane.fakes import FakeGateway, publish
+from tests.control_plane.lifecycle.world import TEST, World
+
+TOTAL = 1 << 40
+
+
+class Machine:
+    """A machine on which every loaded model takes what Residency estimates, of room for `room` models."""
+
+    def __init__(self, room: float) -> None:
+        self.room, self.world = room, None
+
+    def memory(self) -> MachineMemory:
+        model_bytes = self.world.residency.estimate_bytes("a", 1)
+        loaded = len(self.world.gateways[0].loaded)
+        return MachineMemory(TOTAL, int((self.room - loaded) * model_bytes))
+
+
+@pytest.fixture
+def make_world(database, tmp_path):
+    """Return a world with models a, b, c, d on one Triton and room for so many of them."""
+    def make(room: float) -> World:
+        for name in "abcd":
+            publish(tmp_path / "repository", name)
+        machine = Machine(room)
+        world = World(database, tmp_path / "repository", [FakeGateway(tmp_path / "repository")],
+                      MemoryBudget(100.0, 0, machine.memory))
+        machine.world = world
+        return world
+    return make
+
+
+def load(world: World, name: str, policy: str = ON_DEMAND, unused_s: float | None = None) -> None:
+    world.lifecycle.load(name, TEST, policy)
+    if unused_s is not None:
+        world.store.note(world.state(name), last_used_at=utc_now() - timedelta(seconds=unused_s))
+
+
+def loaded(world: World) -> set[str]:
+    return set(world.gateways[0].loaded)
+
+
+def test_the_least_recently_used_model_gives_way_and_no_other(make_world):
+    world = make_world(3)
+    load(world, "a", unused_s=10)
+    load(world, "b", unused_s=30)
+    load(world, "c", unused_s=20)
+    load(world, "d")
+    assert loaded(world) == {"a", "c", "d"}
+    assert world.state("b").is_wanted  # it only gave way
+
+
+def test_a_model_that_gave_way_comes_back_with_the_next_request(make_world):
+    world = make_world(1)
+    load(world, "a", unused_s=10)
+    load(world, "b", unused_s=5)
+    assert loaded(world) == {"b"}
+    world.inference().embed("a", ["x"])
+    assert loaded(world) == {"a"}
+
+
+def test_a_preloaded_model_never_gives_way_and_the_refusal_has_the_figures(make_world):
+    world = make_world(1)
+    load(world, "a", PRELOAD)
+    with pytest.raises(InsufficientMemoryError, match=r"model 'b' does not fit .*GiB are needed.*MIN_MEMORY_GB"):
+        load(world, "b")
+    assert loaded(world) == {"a"}
+    assert not world.state("b").is_wanted
+
+
+def test_nothing_gives_way_for_a_model_that_would_not_fit_anyway(make_world):
+    world = make_world(2.5)
+    load(world, "a", PRELOAD)
+    load(world, "b", unused_s=10)
+    world.residency._budget = MemoryBudget(100.0, TOTAL // 2, world.residency._budget.read)
+    with pytest.raises(InsufficientMemoryError):
+        load(world, "c")
+    assert loaded(world) == {"a", "b"}
+
+
+def test_a_model_that_is_being_worked_on_does_not_give_way(make_world):
+    world = make_world(2)
+    load(world, "a", unused_s=20)
+    load(world, "b", unused_s=10)
+    with world.leases.hold("model:a"):
+        load(world, "c")
+    assert loaded(world) == {"a", "c"}
+
+
+def test_idle_models_are_unloaded_and_used_ones_stay(make_world):
+    world = make_world(9)
+    load(world, "a", unused_s=100)
+    load(world, "b", unused_s=5)
+    load(world, "c", PRELOAD, unused_s=100)
+    assert world.residency.unload_idle(timedelta(seconds=50), utc_now()) == ["a"]
+    assert loaded(world) == {"b", "c"}
+
+
+def test_a_used_model_is_not_idle(make_world):
+    world = make_world(9)
+    load(world, "a", unused_s=100)
+    world.store.note_use({"a"})
+    assert world.residency.unload_idle(timedelta(seconds=50), utc_now()) == []
+
+
+def test_a_reload_of_what_is_loaded_needs_no_room(make_world):
+    world = make_world(1)
+    load(world, "a", PRELOAD)
+    load(world, "a", PRELOAD)
+    assert loaded(world) == {"a"}
+
+
+def test_without_a_budget_there_is_always_room(database, tmp_path):
+    publish(tmp_path / "repository", "a")
+    world = World(database, tmp_path / "repository", [FakeGateway(tmp_path / "repository")])
+    load(world, "a")
+    assert loaded(world) == {"a"}
