@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Half of the functional tests' time is waiting, so more processes than cores. A file's tests share what they started.
+PARALLEL := -n 3 --dist loadfile --max-worker-restart 0
 # Extra arguments for pip, for example: make run PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
 PIP_ARGS ?=
 
@@ -17,10 +19,10 @@ run: $(STAMP) ## Install, export the model `fast`, start Triton and the control 
 	@exec $(BIN)/conch serve --parent-pid $$PPID
 
 test: $(STAMP) ## Run the whole test suite, functional tests against the real Triton included
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 test-fast: $(STAMP) ## Run the tests that need no Triton
-	$(BIN)/python -m pytest -m "not functional"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not functional"
 
 lint: $(STAMP) ## Check the code with ruff
 	$(BIN)/ruff check .

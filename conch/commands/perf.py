@@ -64,7 +64,7 @@ def command(
 
 def _local_address(settings: Settings, protocol: str) -> str:
     if protocol == "grpc":
-        return settings.triton_grpc_address
+        return settings.triton_addresses[0]
     return f"{settings.local_host}:{settings.triton_http_port}"
 
 

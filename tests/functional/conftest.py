@@ -6,17 +6,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
+from export.contract import version_numbers
 from tests.functional.platform import CONCH, ServedPlatform
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model repository with `fast`, exported by the command a user would type; read-only for tests."""
-    home = tmp_path_factory.mktemp("export-home")
+def exported(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A model repository with `fast`, exported by the command a user would type; read-only for tests.
+
+    The processes of a parallel run share one (pytest-xdist: "making session-scoped fixtures execute only once").
+    """
+    own = tmp_path_factory.getbasetemp()
+    home = (own if worker_id == "master" else own.parent) / "export-home"
     repository = home / "model_repository"
-    environment = ServedPlatform(home, repository).environment
-    subprocess.run([CONCH, "export", "fast"], env=environment, check=True, capture_output=True, timeout=300)
+    with FileLock(f"{home}.lock"):
+        if not version_numbers(repository / "fast"):
+            environment = ServedPlatform(home, repository).environment
+            run = subprocess.run([CONCH, "export", "fast"], env=environment, capture_output=True, text=True,
+                                 timeout=300)
+            assert run.returncode == 0, run.stderr
     return repository
 
 

@@ -23,7 +23,10 @@ def served(exported, own_repository, tmp_path):
 
 
 def submit(served, key: str | None = None):
-    return served.rest("POST", "/api/v1/models/export", {"model": "fast"}, {"Idempotency-Key": key} if key else None)
+    headers = {"Idempotency-Key": key} if key else None
+    answer = served.rest("POST", "/api/v1/models/export", {"model": "fast"}, headers)
+    assert answer.status == 202, answer
+    return answer
 
 
 def follow(served, job_id: str, until) -> list[dict]:
@@ -48,7 +51,6 @@ def job_processes(served) -> list[psutil.Process]:
 
 def test_an_export_over_rest_publishes_a_version_that_can_be_activated(served):
     answer = submit(served, key="once")
-    assert answer.status == 202
     job_id = answer.headers["Location"].rpartition("/")[2]
     assert submit(served, key="once").body["id"] == job_id
     seen = follow(served, job_id, lambda job: job["state"] == "succeeded")

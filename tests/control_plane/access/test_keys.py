@@ -83,7 +83,8 @@ def test_names_are_taken(name):
     assert check_key_name(name) == name
 
 
-@pytest.mark.parametrize("name", ["", " ", "-x", "a" * 65, "a\n", "ü", "a;b", "<b>", pytest.param(make_key()[0], id="a key")])
+@pytest.mark.parametrize("name", ["", " ", "-x", "a" * 65, "a\n", "ü", "a;b", "<b>",
+                                  pytest.param(make_key()[0], id="a key")])
 def test_other_names_are_refused(name):
     with pytest.raises(ValueError, match=r"is not a name|another name"):
         check_key_name(name)
