@@ -78,8 +78,11 @@ class Rollout:
             prove(gateway, self._registry.manifest(self._registry.find(placement.model), version))
 
     def _still_good(self, gateway: TritonGateway, model: str, error: ConchError) -> tuple[int, ...]:
-        """Return which proven versions a target goes on serving after a change that failed: mostly those of before."""
-        if isinstance(error, BrokenModelError | TritonUnavailableError):
+        """Return which proven versions a target goes on serving after a change that failed: mostly those of before.
+
+        A Triton whose queue is full refuses as one that is away does, but it still answers what it holds.
+        """
+        if isinstance(error, BrokenModelError):
             return ()
         seen = self._store.observations().get((model, gateway.address))
         try:

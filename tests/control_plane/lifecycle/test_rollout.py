@@ -134,13 +134,22 @@ def test_what_is_ready_goes_on_serving_though_its_files_are_damaged_or_its_confi
         assert (row.versions, says in row.error) == ([1], True)
 
 
-@pytest.mark.parametrize("error", [BrokenModelError("dead"), TritonUnavailableError("gone")])
-def test_what_cannot_answer_is_written_down_as_not_ready(serving, error):
+@pytest.mark.parametrize(("call", "error"), [
+    ("embed", BrokenModelError("dead")), ("ready_versions", TritonUnavailableError("gone"))])
+def test_what_cannot_answer_is_written_down_as_not_ready(serving, call, error):
     gateway = serving.gateways[0]
-    gateway.failures["embed"] = error
+    gateway.failures[call] = error
     with pytest.raises(type(error)):
         serving.rollout.place(gateway, ONE)
     assert serving.seen()[gateway.address] == ()
+
+
+def test_a_triton_whose_queue_is_full_goes_on_serving(serving):
+    gateway = serving.gateways[0]
+    gateway.failures["embed"] = TritonUnavailableError("Exceeds maximum queue size")
+    with pytest.raises(TritonUnavailableError):
+        serving.rollout.place(gateway, ONE)
+    assert serving.seen()[gateway.address] == (1,)
 
 
 def test_a_version_that_answers_wrong_is_written_down_as_not_ready(serving):
