@@ -18,8 +18,10 @@ from control_plane.model_registry import ModelRegistry
 from control_plane.triton_config import load_config, placement_digest
 from control_plane.triton_gateway import TritonGateway
 from export.contract import ConchError
+from export.manifest import Manifest
 
 _POLL_S = 0.05
+_PROOF_PAUSES_S = (0.05, 0.2, 0.5)
 
 
 class Rollout:
@@ -75,7 +77,7 @@ class Rollout:
     def prove(self, gateway: TritonGateway, placement: Placement) -> None:
         """Ask every version of `placement` for its golden text; raises when one does not answer right."""
         for version in placement.versions:
-            prove(gateway, self._registry.manifest(self._registry.find(placement.model), version))
+            _prove_patiently(gateway, self._registry.manifest(self._registry.find(placement.model), version))
 
     def _still_good(self, gateway: TritonGateway, model: str, error: ConchError) -> tuple[int, ...]:
         """Return which proven versions a target goes on serving after a change that failed: mostly those of before.
@@ -132,3 +134,18 @@ class Rollout:
 
     def _digest(self, placement: Placement) -> str:
         return placement_digest(self._registry.triton_config(self._registry.find(placement.model)), placement)
+
+
+def _prove_patiently(gateway: TritonGateway, manifest: Manifest) -> None:
+    """Prove a version, asking a few times where Triton is there and refuses to take the request.
+
+    It does so while its queue is full, and right after a reload to a request that met the queue of before.
+    """
+    for pause_s in _PROOF_PAUSES_S:
+        try:
+            return prove(gateway, manifest)
+        except TritonUnavailableError:
+            if not gateway.is_live():
+                raise
+            time.sleep(pause_s)
+    return prove(gateway, manifest)

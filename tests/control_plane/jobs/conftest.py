@@ -1,6 +1,7 @@
 """Jobs on both databases, and dispatchers that run them in real processes."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -9,10 +10,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+from sqlalchemy import select
 
+from control_plane.errors import DatabaseError
 from control_plane.jobs.claims import JobClaims
 from control_plane.jobs.job_service import JobService
 from control_plane.jobs.store import JobStore
+from control_plane.jobs.tables import JobRow
 from control_plane.jobs.wake_queue import WakeQueue
 from serving.processes import start_child
 from tests.control_plane.jobs.tiny_work import TINY_KINDS, TinyArguments
@@ -66,6 +70,26 @@ class Workplace:
         """Return the ids of the processes that began a job once there are so many."""
         self.wait_until(lambda: len(self.lines(self.began)) >= count, self.output)
         return [int(line) for line in self.lines(self.began)]
+
+    def freeze(self, pids: list[int]) -> None:
+        """Stop processes where they stand, but not within a transaction: its locks would keep everybody waiting."""
+        for _ in range(10):
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
+            if self._is_writable():
+                return
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+        raise AssertionError(f"{pids} are always within a transaction")
+
+    def _is_writable(self) -> bool:
+        """Return whether nobody holds a lock on a job."""
+        try:
+            with self.store._database.write() as session:
+                session.execute(select(JobRow).with_for_update()).all()
+        except DatabaseError:
+            return False
+        return True
 
     def wait_until(self, condition: Callable[[], bool], explain: Callable[[], object]) -> None:
         """Wait for a condition; fail with an explanation."""

@@ -113,8 +113,7 @@ def test_a_frozen_process_loses_its_job_to_another_dispatcher_and_changes_nothin
     job_id = workplace.submit()
     first, = workplace.wait_for_beginnings(1)
     family = [process.pid for process in psutil.Process(workplace.dispatchers[0].pid).children(recursive=True)]
-    for pid in family:
-        os.kill(pid, signal.SIGSTOP)
+    workplace.freeze(family)
     workplace.start_dispatcher(lease_s=5.0)
     _, second = workplace.wait_for_beginnings(2)
     os.kill(first, signal.SIGCONT)  # Its dispatcher is still frozen, so it has to notice by itself.

@@ -152,6 +152,12 @@ def test_a_triton_whose_queue_is_full_goes_on_serving(serving):
     assert serving.seen()[gateway.address] == (1,)
 
 
+def test_a_request_that_triton_refuses_while_it_swaps_a_model_is_asked_again(serving):
+    _fail_once(serving.gateways[0], "embed", TritonUnavailableError("has stopped accepting new inference requests"))
+    serving.rollout.place(serving.gateways[0], ONE)
+    assert serving.seen()[serving.gateways[0].address] == (1,)
+
+
 def test_a_version_that_answers_wrong_is_written_down_as_not_ready(serving):
     gateway = serving.gateways[0]
     gateway.wrong.add(("tiny", 1))
