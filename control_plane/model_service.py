@@ -8,7 +8,7 @@ import numpy as np
 from control_plane.errors import InvalidRequestError
 from control_plane.inference import Inference
 from control_plane.lifecycle.routes import Routes
-from control_plane.lifecycle.store import ModelState, ModelStore
+from control_plane.lifecycle.store import ModelState, ModelStore, group_by_model
 from control_plane.lifecycle.tables import ModelTargetRow
 from control_plane.model_registry import KnownModel, ModelRegistry
 from control_plane.observability.inference_observer import InferenceObserver
@@ -29,14 +29,14 @@ class ModelService:
 
     def describe_all(self) -> list[dict]:
         """Describe every known model."""
-        states, seen = self._store.all(), _by_model(self._store.observations())
+        states, seen = self._store.all(), group_by_model(self._store.observations())
         return [_describe(model, states.get(model.name, ModelState(model.name)), seen.get(model.name, []))
                 for model in self._registry.all()]
 
     def describe(self, name: str) -> dict:
         """Describe one model, its newest version's manifest included."""
         model = self._registry.find(name)
-        seen = _by_model(self._store.observations()).get(model.name, [])
+        seen = group_by_model(self._store.observations()).get(model.name, [])
         description = _describe(model, self._store.find(model.name), seen)
         if model.versions:
             description["newest_version"] = self._describe_version(model, model.versions[-1])
@@ -101,13 +101,6 @@ class ModelService:
         return {key: getattr(manifest, key) for key in (
             "version", "source", "revision", "engine", "precision", "dimension", "max_tokens", "pooling", "normalized",
             "prompts", "default_prompt", "parity", "created_at")}
-
-
-def _by_model(observations: dict[tuple[str, str], ModelTargetRow]) -> dict[str, list[ModelTargetRow]]:
-    found: dict[str, list[ModelTargetRow]] = {}
-    for (model, _), row in observations.items():
-        found.setdefault(model, []).append(row)
-    return found
 
 
 def _describe(model: KnownModel, state: ModelState, seen: list[ModelTargetRow]) -> dict:

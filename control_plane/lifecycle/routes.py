@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 from control_plane.errors import DatabaseError, DatabaseUnavailableError
-from control_plane.lifecycle.store import ModelState, ModelStore
+from control_plane.lifecycle.store import ModelState, ModelStore, group_by_model
 from export.contract import MAX_BATCH_SIZE
 
 # Half a second old at most, so that a switch is known everywhere long before the old version goes (store.DRAIN_S).
@@ -81,10 +81,10 @@ class Routes:
     def _read(self) -> None:
         self._read_at = time.monotonic()
         try:
-            observations = self._store.observations()
+            seen = group_by_model(self._store.observations())
             self._routes = {name: Route(state, tuple(
-                target for (model, target), seen in observations.items()
-                if model == name and state.active_version in seen.versions and state.is_placed_on(target)))
+                row.target for row in seen.get(name, [])
+                if state.active_version in row.versions and state.is_placed_on(row.target)))
                 for name, state in self._store.all().items()}
         except DatabaseError as error:
             _LOG.warning("routes stay as they are: %s", error)

@@ -149,6 +149,14 @@ class ModelStore:
         return row
 
 
+def group_by_model(observations: dict[tuple[str, str], ModelTargetRow]) -> dict[str, list[ModelTargetRow]]:
+    """Return what was last seen of each model, a row for each target."""
+    found: dict[str, list[ModelTargetRow]] = {}
+    for (model, _), row in observations.items():
+        found.setdefault(model, []).append(row)
+    return found
+
+
 _FIELDS = ("is_wanted", "policy", "is_resident", "active_version", "previous_version",
            "keeps_previous_warm", "revision", "activated_at", "last_used_at")
 

@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 
+from control_plane.lifecycle.routes import MAX_AGE_S
 from export.contract import MANIFEST_FILE
 from tests.functional.platform import ServedPlatform, text_tensor
 
@@ -171,7 +172,6 @@ def test_twenty_switches_under_load_fail_no_request(served):
     expected = np.array(embed(served).body["embedding"])
     failures: list = []
     answers: list[tuple[float, float, int]] = []  # asked, answered, version
-    live: list[tuple[float, int]] = [(time.monotonic(), 1)]  # from when a version could answer
     stop = threading.Event()
 
     def ask() -> None:
@@ -198,7 +198,6 @@ def test_twenty_switches_under_load_fail_no_request(served):
         client.join()
     assert not failures
     assert len(answers) > 100
-    live.extend((began, version) for began, _, version in switched)
     for asked, answered, version in answers:
         assert version in versions_live_between(asked, answered, switched)
 
@@ -208,8 +207,6 @@ def versions_live_between(asked: float, answered: float, switched) -> set[int]:
 
     A worker may go by what it knew half a second ago.
     """
-    from control_plane.lifecycle.routes import MAX_AGE_S
-
     done = [version for _, ended, version in switched if ended < asked - MAX_AGE_S]
     during = {version for began, ended, version in switched if began < answered and ended >= asked - MAX_AGE_S}
     return {done[-1] if done else 1, *during}
