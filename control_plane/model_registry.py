@@ -11,7 +11,7 @@ from control_plane.errors import (
 )
 from export.catalog import Catalog, CatalogEntry
 from export.contract import CONFIG_FILE, MODEL_NAME_PATTERN, version_numbers
-from export.manifest import Manifest, read_manifest
+from export.manifest import Manifest, ManifestError, read_manifest, verify_files
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,14 @@ class ModelRegistry:
     def manifest(self, model: KnownModel, version: int) -> Manifest:
         """Return the manifest of one version."""
         return read_manifest(self._repository / model.name / str(version))
+
+    def verify(self, model: KnownModel, version: int) -> None:
+        """Raise ModelLoadError unless the files of a version are those that its manifest states."""
+        version_dir = self._repository / model.name / str(version)
+        try:
+            verify_files(version_dir, read_manifest(version_dir))
+        except ManifestError as error:
+            raise ModelLoadError(model.name, str(error)) from error
 
     def size_bytes(self, name: str, version: int) -> int:
         """Return the size of a version's files, 0 where there are none."""

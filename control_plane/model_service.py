@@ -13,8 +13,7 @@ from control_plane.lifecycle.tables import ModelTargetRow
 from control_plane.model_registry import KnownModel, ModelRegistry
 from control_plane.observability.inference_observer import InferenceObserver
 from control_plane.triton_gateway import Embeddings
-from export.catalog import EMBEDDING
-from export.contract import ConchError
+from export.contract import EMBEDDING, ConchError
 
 _CANARY_TEXT = "ready?"
 

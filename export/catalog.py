@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from export.contract import MODEL_NAME_PATTERN
+from export.contract import MODEL_NAME_PATTERN, TASKS
 from export.errors import CatalogError, UnknownModelError
 
 if sys.version_info >= (3, 11):
@@ -20,10 +20,6 @@ else:
     import tomli as tomllib
 
 BUILT_IN_CATALOG = Path(__file__).with_name("catalog.toml")
-
-EMBEDDING = "embedding"
-TEXT_GENERATION = "text-generation"
-TASKS = (EMBEDDING, TEXT_GENERATION)
 
 # The key that says where, for each kind of source. A pypi source says it with its wheels.
 LOCATION_KEYS = {"hub": "repo", "path": "path", "s3": "url"}

@@ -15,6 +15,12 @@ TOKENIZER_FILE = "tokenizer.json"
 MANIFEST_FILE = "manifest.json"
 CONFIG_FILE = "config.pbtxt"
 
+# What a model does; catalog and manifest say it.
+EMBEDDING = "embedding"
+INTENT = "intent"
+TEXT_GENERATION = "text-generation"
+TASKS = (EMBEDDING, INTENT, TEXT_GENERATION)
+
 # Triton backends that serve the models (serving/backends/<name>/model.py).
 TEXT_ENCODER_BACKEND = "text_encoder"
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
 
-from export.catalog import EMBEDDING, CatalogEntry
+from export.catalog import CatalogEntry
 from export.checkpoint_model import load_sentence_transformer
-from export.contract import CONFIG_FILE, MODEL_FILE, TOKENIZER_FILE, version_numbers
+from export.contract import CONFIG_FILE, EMBEDDING, MODEL_FILE, TOKENIZER_FILE, version_numbers
 from export.encoder_graph import export_graph, pools_prompt
 from export.errors import UnsupportedModelError
 from export.golden import GOLDEN_TEXT
-from export.manifest import Manifest, read_manifest, sha256_of
+from export.manifest import EncoderManifest, read_manifest, sha256_of
 from export.onnx_precision import fuse_graph, quantize_graph
 from export.parity import MIN_COSINE, prove_parity
 from export.publish import publish_version, stage_version
@@ -101,8 +101,8 @@ def _fit_engine(model: SentenceTransformer, path: Path, request: ExportRequest) 
         quantize_graph(path)
 
 
-def _describe(model: SentenceTransformer, staging: Path, version: int, request: ExportRequest) -> Manifest:
-    return Manifest(
+def _describe(model: SentenceTransformer, staging: Path, version: int, request: ExportRequest) -> EncoderManifest:
+    return EncoderManifest(
         model=request.name, version=version, task=EMBEDDING,
         source=request.checkpoint.source, revision=request.checkpoint.revision,
         engine=request.engine, precision=request.precision,

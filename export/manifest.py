@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from export.contract import MANIFEST_FILE, ConchError
+from export.contract import EMBEDDING, INTENT, MANIFEST_FILE, TEXT_GENERATION, ConchError
 
 FORMAT = 1
 _CHUNK_BYTES = 1 << 20
@@ -15,28 +15,20 @@ class ManifestError(ConchError):
     """A version directory has no readable manifest, or its files are not the ones that the manifest describes."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """Everything that a version's readers need to know; written once, never changed."""
+    """What a version of any task states; written once, never changed."""
 
     model: str
     version: int
-    task: str                      # "embedding"
+    task: str                      # one of export.contract.TASKS; says which of the classes below the manifest is
     source: str                    # e.g. "hub:sentence-transformers/all-MiniLM-L6-v2"
     revision: str | None           # the commit or digest actually resolved
-    engine: str                    # "openvino" or "onnxruntime"
-    precision: str                 # "fp32", "bf16" or "int8"
-    dimension: int
+    engine: str                    # e.g. "openvino" or "onnxruntime"
+    precision: str                 # e.g. "fp32", "bf16" or "int8"
     max_tokens: int                # special tokens included
-    pad_token_id: int
-    pooling: tuple[str, ...]       # pooling modes, concatenated in this order
-    pools_prompt: bool             # false: the prompt's tokens are left out of the pooling
-    normalized: bool               # whether embeddings have length 1 unless a request says otherwise
-    prompts: dict[str, str] = field(default_factory=dict)
-    default_prompt: str | None = None
     parity: dict[str, float | int | str] = field(default_factory=dict)
     golden_text: str = ""          # what a loaded version is asked to prove itself; versions of old have none
-    golden_embedding: tuple[float, ...] = ()  # the original's answer, [dimension]
     created_at: str = ""           # UTC, ISO 8601
     built_with: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)  # file name -> sha256
@@ -48,6 +40,54 @@ class Manifest:
         (version_dir / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")
 
 
+@dataclass(frozen=True, kw_only=True)
+class EncoderManifest(Manifest):
+    """What every model of the text_encoder backend states."""
+
+    dimension: int                 # numbers in an embedding
+    pad_token_id: int
+    pooling: tuple[str, ...]       # pooling modes, concatenated in this order
+    pools_prompt: bool             # false: the prompt's tokens are left out of the pooling
+    normalized: bool               # whether embeddings have length 1 unless a request says otherwise
+    prompts: dict[str, str] = field(default_factory=dict)
+    default_prompt: str | None = None
+    golden_embedding: tuple[float, ...] = ()  # the original's answer, [dimension]
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntentManifest(EncoderManifest):
+    """An encoder with a classification head: one calibrated score for each label, any number of which may hold."""
+
+    labels: tuple[str, ...]
+    thresholds: tuple[float, ...]  # a label holds where its score reaches its threshold, [labels]
+    temperature: float             # the logits are divided by it before the sigmoid; part of the graph
+    golden_scores: tuple[float, ...] = ()     # the original's answer, [labels]
+    dataset_sha256: str = ""       # of the snapshot that it was trained on
+    metrics: dict[str, float] = field(default_factory=dict)  # on the frozen test set
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorManifest(Manifest):
+    """A decoder; `max_tokens` is its context, prompt and answer together."""
+
+    layers: int
+    kv_heads: int
+    head_dim: int
+    vocab_size: int
+    kv_type: str                   # element type of keys and values: "float32" or "float16"
+    stop_token_ids: tuple[int, ...]
+    generation_defaults: dict[str, float | int | bool] = field(default_factory=dict)  # of the checkpoint
+    quality: dict[str, float | int | str] = field(default_factory=dict)  # against the float32 checkpoint
+    golden_token_ids: tuple[int, ...] = ()    # the greedy continuation of the golden text
+
+
+_CLASSES: dict[str, type[Manifest]] = {
+    EMBEDDING: EncoderManifest,
+    INTENT: IntentManifest,
+    TEXT_GENERATION: GeneratorManifest,
+}
+
+
 def read_manifest(version_dir: Path) -> Manifest:
     """Read the manifest of `version_dir`; raises ManifestError naming the file and what is wrong with it."""
     path = version_dir / MANIFEST_FILE
@@ -57,13 +97,20 @@ def read_manifest(version_dir: Path) -> Manifest:
         raise ManifestError(f"{path} cannot be read: {error}") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ManifestError(f"{path} is not a manifest of format {FORMAT}")
-    known = {item.name for item in fields(Manifest)}
+    task = document.get("task")
+    if task not in _CLASSES:
+        raise ManifestError(f"{path}: unknown task {task!r}; known: {', '.join(_CLASSES)}")
     try:
-        manifest = Manifest(**{key: value for key, value in document.items() if key in known})
-        # JSON has no tuples.
-        return replace(manifest, pooling=tuple(manifest.pooling), golden_embedding=tuple(manifest.golden_embedding))
+        return _build(_CLASSES[task], document)
     except TypeError as error:
         raise ManifestError(f"{path} lacks a field or has a wrong one: {error}") from error
+
+
+def _build(manifest_class: type[Manifest], document: dict) -> Manifest:
+    """Build a manifest of the fields that it knows; JSON has no tuples."""
+    known = {item.name: document[item.name] for item in fields(manifest_class) if item.name in document}
+    return manifest_class(**{item.name: tuple(known[item.name]) if "tuple" in str(item.type) else known[item.name]
+                             for item in fields(manifest_class) if item.name in known})
 
 
 def sha256_of(path: Path) -> str:

@@ -18,29 +18,38 @@ _REAP_TIMEOUT_S = 5
 _PARENT_DIED = signal.SIGUSR1
 
 
-class _Asked(BaseException):
-    """The keeper was asked to end its command; the argument is the signal that asked."""
+# Blocked and waited for, never handled: a handler could strike between any two steps.
+_AWAITED = {signal.SIGTERM, signal.SIGCHLD, _PARENT_DIED}
 
 
 def keep(parent_pid: int, command: Sequence[str]) -> int:
     """Run `command` to its end or until asked to stop, then kill what it leaves; returns the exit status."""
     adopt_orphans()
-    for asking in (signal.SIGTERM, _PARENT_DIED):
-        signal.signal(asking, _raise_asked)
-    child = None
-    try:
-        die_with_parent(parent_pid, _PARENT_DIED)
-        keeper_pid = os.getpid()
-        # The keeper has one thread, so that code may run between fork and exec.
-        child = subprocess.Popen(command, preexec_fn=lambda: die_with_parent(keeper_pid, signal.SIGKILL))
-        status = child.wait()
-    except _Asked as asked:
-        status = -asked.args[0]
-    _heed_nothing()
-    if status == -signal.SIGTERM and child is not None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
+    die_with_parent(parent_pid, _PARENT_DIED)
+    keeper_pid = os.getpid()
+    # The keeper has one thread, so that code may run between fork and exec.
+    child = subprocess.Popen(command, preexec_fn=lambda: _begin(keeper_pid))
+    asked = _wait(child)
+    if asked == signal.SIGTERM:
         _end_politely(child)
     kill_descendants(_REAP_TIMEOUT_S)
+    status = -asked if asked else child.returncode
     return status if status >= 0 else 128 - status
+
+
+def _begin(keeper_pid: int) -> None:
+    die_with_parent(keeper_pid, signal.SIGKILL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _AWAITED)
+
+
+def _wait(child: subprocess.Popen) -> signal.Signals | None:
+    """Return the signal that asks to end, None when the command has ended by itself."""
+    while child.poll() is None:
+        signal_number = signal.sigwait(_AWAITED)
+        if signal_number != signal.SIGCHLD:
+            return signal_number
+    return None
 
 
 def _end_politely(child: subprocess.Popen) -> None:
@@ -49,16 +58,6 @@ def _end_politely(child: subprocess.Popen) -> None:
         child.wait(_STOP_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         child.kill()
-
-
-def _raise_asked(signal_number: int, frame: object) -> None:
-    _heed_nothing()
-    raise _Asked(signal_number)
-
-
-def _heed_nothing() -> None:
-    for asking in (signal.SIGTERM, _PARENT_DIED):
-        signal.signal(asking, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -66,29 +66,37 @@ def stop_children(timeout_s: float) -> None:
 
     What they leave behind was adopted (adopt_orphans) and, like them, is reaped here.
     """
-    me = psutil.Process()
-    children = me.children()
+    children = psutil.Process().children()
     for child in children:
         _ignore_gone(child.terminate)
-    _wait_until(lambda: not any(child.is_running() for child in children), timeout_s)
+    deadline = time.monotonic() + timeout_s
+    # An ended child that nobody has reaped still counts as running.
+    while _reap() and any(child.is_running() for child in children) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
     kill_descendants(timeout_s)
 
 
 def kill_descendants(timeout_s: float) -> None:
-    """Kill every descendant and wait until all of them have been reaped."""
+    """Kill every descendant, also those that appear meanwhile, and wait until all of them have been reaped.
+
+    For processes that adopt orphans: only for them is to be without children to be without descendants.
+    """
     me = psutil.Process()
-    for process in me.children(recursive=True):
-        _ignore_gone(process.kill)
-    _wait_until(lambda: not me.children(recursive=True), timeout_s)
-
-
-def _wait_until(done: Callable[[], bool], timeout_s: float) -> None:
-    """Reap children until `done`; an ended child that nobody has reaped still counts as running."""
     deadline = time.monotonic() + timeout_s
-    while not done() and time.monotonic() < deadline:
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(-1, os.WNOHANG)
+    while _reap() and time.monotonic() < deadline:
+        for process in me.children(recursive=True):
+            _ignore_gone(process.kill)
         time.sleep(_POLL_S)
+
+
+def _reap() -> bool:
+    """Reap the children that have ended; returns whether any are left."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return False
+    return True
 
 
 def _ignore_gone(action) -> None:

@@ -105,10 +105,15 @@ class Rollout:
     def _load(self, gateway: TritonGateway, placement: Placement) -> float | None:
         """Load and prove; returns how many seconds that took, None where it was loaded already."""
         started = time.monotonic()
-        text = self._registry.triton_config(self._registry.find(placement.model))
+        model = self._registry.find(placement.model)
+        text = self._registry.triton_config(model)
         ready = gateway.ready_versions().get(placement.model, [])
         is_placed = self.is_placed(gateway, placement, ready)
         if not is_placed:
+            # The backend checks this too, but now and then tritonserver 2.51 crashes over a load that fails while
+            # another version of the model loads.
+            for version in set(placement.versions).difference(ready):
+                self._registry.verify(model, version)
             gateway.load(placement.model, load_config(text, placement))
         try:
             self.prove(gateway, placement)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export.manifest import Manifest, ManifestError, read_manifest, verify_files
+from export.manifest import EncoderManifest, ManifestError, read_manifest, verify_files
 from serving.encoder.engine import Engine, load_engine
 from serving.encoder.options import DEFAULT_OPTIONS, EncodeOptions
 from serving.encoder.packing import MicroBatch, assemble, plan_micro_batches
@@ -29,7 +29,7 @@ class EncodedTexts:
 class TextEncoder:
     """One version of an embedding model, ready to embed texts from one thread."""
 
-    def __init__(self, manifest: Manifest, tokenizer: TextTokenizer, engine: Engine) -> None:
+    def __init__(self, manifest: EncoderManifest, tokenizer: TextTokenizer, engine: Engine) -> None:
         self.manifest = manifest
         self._tokenizer = tokenizer
         self._engine = engine

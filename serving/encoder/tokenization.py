@@ -7,7 +7,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from export.contract import TOKENIZER_FILE
-from export.manifest import Manifest
+from export.manifest import EncoderManifest
 from serving.encoder.options import EncodeOptions
 from serving.errors import EncodeError, InvalidOptionError, TextTooLongError, VersionLoadError
 
@@ -23,7 +23,7 @@ class TokenRow:
 class TextTokenizer:
     """Tokenises as sentence-transformers does: prompt + text, truncated to max_tokens, special tokens kept."""
 
-    def __init__(self, version_dir: Path, manifest: Manifest) -> None:
+    def __init__(self, version_dir: Path, manifest: EncoderManifest) -> None:
         path = version_dir / TOKENIZER_FILE
         try:
             self._tokenizer = Tokenizer.from_file(str(path))

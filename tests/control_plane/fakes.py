@@ -12,7 +12,7 @@ from control_plane.errors import BrokenModelError, ModelLoadError, ModelNotLoade
 from control_plane.triton_config import PLACEMENT_PARAMETER
 from control_plane.triton_gateway import Embeddings
 from export.contract import CONFIG_FILE, MAX_BATCH_SIZE, version_numbers
-from export.manifest import Manifest, ManifestError, read_manifest
+from export.manifest import EncoderManifest, ManifestError, read_manifest
 
 DIMENSION = 8
 CONFIG = 'backend: "text_encoder"\ninstance_group [ { count: 2 kind: KIND_CPU } ]\n'
@@ -140,7 +140,7 @@ def vector_of(text: str, dimension: int = DIMENSION) -> np.ndarray:
     return vector / np.linalg.norm(vector)
 
 
-MANIFEST = Manifest(
+MANIFEST = EncoderManifest(
     model="tiny", version=1, task="embedding", source="hub:org/tiny", revision="abc123", engine="onnxruntime",
     precision="fp32", dimension=DIMENSION, max_tokens=128, pad_token_id=0, pooling=("mean",), pools_prompt=True,
     normalized=True, prompts={"query": "query: "}, parity={"min_cosine": 0.999999, "required_cosine": 0.9999},

@@ -6,15 +6,15 @@ import json
 import pytest
 
 from export.contract import MANIFEST_FILE
-from export.manifest import FORMAT, Manifest, ManifestError, read_manifest, sha256_of, verify_files
+from export.manifest import FORMAT, EncoderManifest, ManifestError, read_manifest, sha256_of, verify_files
 
-MANIFEST = Manifest(
+MANIFEST = EncoderManifest(
     model="m", version=3, task="embedding", source="hub:org/m", revision="c0ffee", engine="openvino", precision="bf16",
     dimension=384, max_tokens=256, pad_token_id=0, pooling=("mean", "cls"), pools_prompt=False, normalized=True,
     prompts={"query": "запрос: ", "文": "查询："}, default_prompt="query", parity={"min_cosine": 0.99997, "rows": 99},
     golden_text="好", golden_embedding=(0.6, -0.8), created_at="2026-01-02T03:04:05+00:00",
     built_with={"torch": "2.13.0"}, files={"model.onnx": "00"})
-REQUIRED = [field.name for field in dataclasses.fields(Manifest)
+REQUIRED = [field.name for field in dataclasses.fields(EncoderManifest)
             if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING]
 
 
@@ -107,7 +107,7 @@ def _write(folder, document: dict) -> None:
     (folder / MANIFEST_FILE).write_text(json.dumps(document), encoding="utf-8")
 
 
-def _with_files(folder) -> Manifest:
+def _with_files(folder) -> EncoderManifest:
     for name in ("a.onnx", "b.json"):
         (folder / name).write_bytes(name.encode())
     return dataclasses.replace(MANIFEST, files={name: sha256_of(folder / name) for name in ("a.onnx", "b.json")})

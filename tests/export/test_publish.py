@@ -18,7 +18,7 @@ from tests.versions import read_tree
 _CHILD = f"""
 import os, signal, sys
 from pathlib import Path
-from export.manifest import Manifest, sha256_of
+from export.manifest import EncoderManifest, sha256_of
 from export.publish import publish_version, stage_version
 
 STEPS = ("open", "os.mkdir", "os.rename", "os.chmod", "os.remove", "os.rmdir", "os.scandir", "os.listdir",
@@ -38,8 +38,9 @@ def publish():
         for name in ({MODEL_FILE!r}, {TOKENIZER_FILE!r}):
             (staging / name).write_bytes(name.encode() * 1000)
         files = {{path.name: sha256_of(path) for path in sorted(staging.iterdir())}}
-        Manifest("m", version, "embedding", "path:x", None, "openvino", "fp32", 8, 16, 0, ("mean",), True, True,
-                 files=files).write(staging)
+        EncoderManifest(model="m", version=version, task="embedding", source="path:x", revision=None, engine="openvino",
+                        precision="fp32", dimension=8, max_tokens=16, pad_token_id=0, pooling=("mean",),
+                        pools_prompt=True, normalized=True, files=files).write(staging)
         publish_version(staging, version, "config of the first\\n")
 
 sys.addaudithook(step)

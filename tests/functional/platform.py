@@ -96,6 +96,13 @@ class ServedPlatform:
             headers["Authorization"] = f"Bearer {self.key}"
         return http(method, f"http://127.0.0.1:{self.http_port}{path}", body, headers)
 
+    def rest_patiently(self, method: str, path: str, body: object = None) -> Answer:
+        """Call the control plane as a client that tries again after a 503."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while (answer := self.rest(method, path, body)).status == 503 and time.monotonic() < deadline:
+            time.sleep(0.5)
+        return answer
+
     def triton_http(self, method: str, path: str, body: object = None, headers: dict | None = None) -> Answer:
         """Call Triton's HTTP endpoint with JSON."""
         return http(method, f"http://127.0.0.1:{self.triton_http_port}{path}", body, headers or {})

@@ -38,10 +38,11 @@ def test_damaged_versions_are_refused_and_the_old_one_goes_on(served):
     for number, (reason, damage) in enumerate(damages.items(), start=2):
         version_dir = Path(shutil.copytree(first, served.repository / "fast" / str(number)))
         damage(version_dir)
-        refused = served.rest("POST", f"/api/v1/models/fast/versions/{number}/activate", {})
-        assert refused.status == 409, reason
+        # tritonserver 2.51 itself now and then crashes over such a load, and is started again.
+        refused = served.rest_patiently("POST", f"/api/v1/models/fast/versions/{number}/activate", {})
+        assert refused.status == 409, (reason, refused.body)
         assert reason in refused.body["detail"]
-        answer = served.rest("POST", "/api/v1/models/embedding", {"text": "still served"})
+        answer = served.rest_patiently("POST", "/api/v1/models/embedding", {"text": "still served"})
         assert (answer.status, answer.body["model_version"]) == (200, "1"), reason
         shutil.rmtree(version_dir)
 
