@@ -147,7 +147,7 @@ class Platform:
         web = [
             sys.executable, "-m", "gunicorn", "conch.wsgi:create()", "--config", "python:conch.gunicorn_config",
             "--worker-class", "gthread",
-            "--workers", str(settings.workers), "--threads", str(settings.worker_threads),
+            "--workers", str(settings.max_processes), "--threads", str(settings.max_workers),
             "--bind", f"{settings.host}:{settings.http_port}", "--graceful-timeout", "10", "--keep-alive", "75",
             "--no-control-socket", "--worker-tmp-dir", "/dev/shm",  # noqa: S108 - gunicorn's own advice: no disk waits
         ]

@@ -33,6 +33,7 @@ from control_plane.secrets_store import read_or_create_secret
 from control_plane.settings import Settings
 from control_plane.triton_gateway import TritonGateway
 from export.catalog import load_catalog
+from export.contract import CPU_THREADS_PARAMETER
 
 _EXTENSION = "conch"
 
@@ -66,7 +67,7 @@ def build_services(settings: Settings, gateways: Sequence[TritonGateway] | None 
     leases, store = Leases(database), ModelStore(database)
     registry = ModelRegistry(load_catalog(settings.catalog_path), settings.model_repository)
     fleet = Fleet(connect_tritons(settings) if gateways is None else gateways)
-    rollout = Rollout(fleet, registry, store, settings.load_timeout_s)
+    rollout = Rollout(fleet, registry, store, settings.load_timeout_s, model_parameters(settings))
     residency = Residency(store, leases, fleet, rollout, registry, memory_budget(settings))
     lifecycle = Lifecycle(registry, store, leases, fleet, rollout, residency, settings.load_timeout_s)
     routes = Routes(store)
@@ -86,6 +87,11 @@ def memory_budget(settings: Settings) -> MemoryBudget | None:
     if settings.triton_urls:
         return None
     return MemoryBudget(settings.max_memory_usage, int(settings.min_memory_gb * GIB))
+
+
+def model_parameters(settings: Settings) -> dict[str, str]:
+    """Return the parameters that every model is loaded with, unless its config.pbtxt states them."""
+    return {} if settings.cpu_threads is None else {CPU_THREADS_PARAMETER: str(settings.cpu_threads)}
 
 
 def connect_tritons(settings: Settings) -> list[TritonGateway]:

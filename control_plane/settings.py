@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import get_args
 
 from export.contract import ConchError
 
@@ -63,8 +64,12 @@ class Settings:
         "Percent of the machine's memory that may be in use after a model was loaded; on-demand models give way.")
     min_memory_gb: float = _setting(
         "MIN_MEMORY_GB", 0.5, "GiB of memory that must stay available after a model was loaded.")
-    workers: int = _setting("CONCH_WORKERS", 1, "gunicorn worker processes.")
-    worker_threads: int = _setting("CONCH_WORKER_THREADS", 32, "Requests that one worker handles at once.")
+    cpu_threads: int | None = _setting(
+        "CPU_THREADS", None,
+        "Cores that a model may use for computing, all its instances together; default every core of the machine that "
+        "Triton runs on.")
+    max_processes: int = _setting("MAX_PROCESSES", 1, "Web processes.")
+    max_workers: int = _setting("MAX_WORKERS", 32, "Requests that one web process handles at once.")
     inference_timeout_s: float = _setting(
         "CONCH_INFERENCE_TIMEOUT_S", 30.0, "Longest wait for Triton to answer one inference.")
     load_timeout_s: float = _setting("CONCH_LOAD_TIMEOUT_S", 300.0, "Longest wait for Triton to load a model.")
@@ -146,19 +151,18 @@ def environment_with(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def _parse(setting, text: str) -> object:
-    """Convert `text` to the type of the setting's default (paths where there is none to go by name)."""
+    """Convert `text` to the type that the setting is declared with."""
     variable = setting.metadata["variable"]
-    if setting.name in ("home", "model_repository", "catalog_file", "metrics_dir"):
-        return Path(text)
-    if isinstance(setting.default, tuple):
+    kind = next(item for item in (get_args(setting.type) or (setting.type,)) if item is not type(None))
+    if setting.type == tuple[str, ...]:
         return tuple(part.strip() for part in text.split(",") if part.strip())
-    if isinstance(setting.default, bool):
+    if kind is bool:
         return _parse_switch(variable, text)
-    if isinstance(setting.default, int):
+    if kind is int:
         return _parse_positive(variable, text, int, "a whole number")
-    if isinstance(setting.default, float):
+    if kind is float:
         return _parse_positive(variable, text, float, "a number")
-    return text
+    return kind(text)
 
 
 def _parse_switch(variable: str, text: str) -> bool:

@@ -32,6 +32,9 @@ MAX_BATCH_SIZE = 128
 # HTTP header that opens Triton's restricted APIs; its value is a secret that only the control plane knows.
 SECRET_HEADER = "x-conch-secret"  # noqa: S105 - the header's name, not the secret
 
+# Parameters of a model in its config.pbtxt (Triton: model configuration, "parameters"), of any backend of ours.
+CPU_THREADS_PARAMETER = "cpu_threads"  # cores that its instances may use together; default every core
+
 # Tensors of the text_encoder backend.
 TEXT_INPUT = "text"                # BYTES [1], UTF-8
 EMBEDDING_OUTPUT = "embedding"     # FP32 [dimension]

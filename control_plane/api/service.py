@@ -107,7 +107,7 @@ def system_info():
     """Describe the machine that answers, and the state of every model that should be live."""
     found, machine = services(current_app), read_machine_memory()
     return {"cores": psutil.cpu_count(), "memory_total": machine.total, "memory_available": machine.available,
-            "workers": found.settings.worker_threads, "processes": found.settings.workers,
+            "workers": found.settings.max_workers, "processes": found.settings.max_processes,
             "devices": [CPU, *cuda_devices()], "models": found.models.readiness()}
 
 

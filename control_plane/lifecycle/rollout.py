@@ -1,7 +1,7 @@
 """Brings targets to a placement: all of them or none. Knows nothing of who wanted it, nor of the desired state."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from control_plane.errors import (
     BrokenModelError,
@@ -27,9 +27,11 @@ _PROOF_PAUSES_S = (0.05, 0.2, 0.5)
 class Rollout:
     """Loads, unloads and proves on the targets of a fleet, and keeps what it saw."""
 
-    def __init__(self, fleet: Fleet, registry: ModelRegistry, store: ModelStore, unload_timeout_s: float) -> None:
+    def __init__(self, fleet: Fleet, registry: ModelRegistry, store: ModelStore, unload_timeout_s: float,
+                 parameters: Mapping[str, str]) -> None:
+        """`parameters` hold for every model whose config.pbtxt does not state them."""
         self._fleet, self._registry, self._store = fleet, registry, store
-        self._unload_timeout_s = unload_timeout_s
+        self._unload_timeout_s, self._parameters = unload_timeout_s, parameters
 
     def reachable(self, targets: Sequence[str]) -> list[str]:
         """Return the targets that answer; raises TritonUnavailableError when none does.
@@ -105,8 +107,7 @@ class Rollout:
     def _load(self, gateway: TritonGateway, placement: Placement) -> float | None:
         """Load and prove; returns how many seconds that took, None where it was loaded already."""
         started = time.monotonic()
-        model = self._registry.find(placement.model)
-        text = self._registry.triton_config(model)
+        model, text = self._registry.find(placement.model), self._config_text(placement.model)
         ready = gateway.ready_versions().get(placement.model, [])
         is_placed = self.is_placed(gateway, placement, ready)
         if not is_placed:
@@ -138,7 +139,13 @@ class Rollout:
             time.sleep(_POLL_S)
 
     def _digest(self, placement: Placement) -> str:
-        return placement_digest(self._registry.triton_config(self._registry.find(placement.model)), placement)
+        return placement_digest(self._config_text(placement.model), placement)
+
+    def _config_text(self, model: str) -> str:
+        """Return the model's config.pbtxt after the parameters for all models; the last of a name counts."""
+        stated = "".join(f'parameters {{ key: "{name}" value {{ string_value: "{value}" }} }}\n'
+                         for name, value in self._parameters.items())
+        return stated + self._registry.triton_config(self._registry.find(model))
 
 
 def _prove_patiently(gateway: TritonGateway, manifest: Manifest) -> None:

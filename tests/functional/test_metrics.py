@@ -20,7 +20,7 @@ REQUESTS = 12
 
 @pytest.fixture(scope="module")
 def served(exported, tmp_path_factory):
-    platform = ServedPlatform(tmp_path_factory.mktemp("metrics"), exported, CONCH_WORKERS="2").start()
+    platform = ServedPlatform(tmp_path_factory.mktemp("metrics"), exported, MAX_PROCESSES="2").start()
     yield platform
     platform.stop()
 

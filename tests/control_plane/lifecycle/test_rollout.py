@@ -1,6 +1,7 @@
 """All targets or none: whichever step fails on whichever target, every one of them is as it was before."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -12,9 +13,9 @@ from control_plane.errors import (
     WrongAnswerError,
 )
 from control_plane.lifecycle.placement import Placement
-from export.manifest import ManifestError
+from export.manifest import ManifestError, read_manifest
 from tests.control_plane.fakes import CONFIG
-from tests.control_plane.lifecycle.world import TARGETS
+from tests.control_plane.lifecycle.world import TARGETS, World
 
 ONE, BOTH, TWO = Placement("tiny", (1,)), Placement("tiny", (1, 2)), Placement("tiny", (2,))
 NOTHING = Placement("tiny")
@@ -69,6 +70,32 @@ def test_another_configuration_is_loaded_though_the_versions_are_the_same(servin
     serving.rollout.apply(Placement("tiny", (1,), {"instances": 4}), TARGETS, ONE)
     assert serving.gateways[0].models["tiny"].config["instance_group"][0]["count"] == 4
     assert not set(before) & set(_digests(serving))
+
+
+def test_parameters_for_all_models_are_loaded_unless_the_file_states_its_own_and_a_new_value_is_a_reload(
+        database, repository):
+    config = repository / "other" / "config.pbtxt"
+    config.write_text(config.read_text() + 'parameters { key: "cpu_threads" value { string_value: "1" } }')
+    first = World(database, repository, parameters={"cpu_threads": "2"})
+    for model in ("tiny", "other"):
+        first.rollout.apply(Placement(model, (1,)), TARGETS[:1], Placement(model))
+    loaded = {name: model.config["parameters"]["cpu_threads"]["string_value"]
+              for name, model in first.gateways[0].models.items()}
+    assert loaded == {"tiny": "2", "other": "1"}
+    second = World(database, repository, first.gateways, parameters={"cpu_threads": "3"})
+    assert first.rollout.is_placed(first.gateways[0], ONE, [1])
+    assert not second.rollout.is_placed(first.gateways[0], ONE, [1])
+
+
+def test_a_version_whose_files_are_not_those_of_its_manifest_never_reaches_a_triton(serving, repository):
+    damaged = repository / "tiny" / "2"
+    (damaged / "model.onnx").write_bytes(b"weights")
+    replace(read_manifest(damaged), files={"model.onnx": "0" * 64}).write(damaged)
+    for gateway in serving.gateways:
+        gateway.calls.clear()
+    with pytest.raises(ModelLoadError, match=r"model\.onnx"):
+        serving.rollout.apply(BOTH, TARGETS, ONE)
+    assert [gateway.calls for gateway in serving.gateways] == [[]] * 3
 
 
 @pytest.mark.parametrize("placement", [BOTH, TWO, Placement("tiny", (1,), {"instances": 4})], ids=str)

@@ -69,6 +69,19 @@ def test_instances_share_the_cores_and_never_take_more(instance_group, cores, ex
     assert threads_per_instance({"instance_group": instance_group}, cores) == expected
 
 
+@pytest.mark.parametrize(("stated", "expected"), [("2", 2), ("64", 4)])
+def test_a_model_uses_no_more_cores_than_its_configuration_permits(stated, expected):
+    config = {"instance_group": [{"count": 1}], "parameters": {"cpu_threads": {"string_value": stated}}}
+    assert threads_per_instance(config, 4) == expected
+
+
+@pytest.mark.parametrize("stated", ["", "0", "-1", "all", "1.5"])
+def test_a_number_of_cores_that_is_none_is_refused(stated):
+    config = {"instance_group": [{"count": 1}], "parameters": {"cpu_threads": {"string_value": stated}}}
+    with pytest.raises(VersionLoadError, match=r"cpu_threads.*whole number above 0"):
+        threads_per_instance(config, 4)
+
+
 @pytest.mark.parametrize("instance_group", [[{"count": 3}], [{"count": 2}, {"count": 1}]])
 def test_more_instances_than_cores_are_refused_with_the_number_that_fits(instance_group):
     with pytest.raises(VersionLoadError, match=r"3 instances but only 2 cores.*at most 2"):
