@@ -1,7 +1,8 @@
-"""Sends texts to a model: picks the version and a target, and tries another target once. Knows nothing of HTTP."""
+"""Sends a request to a model: picks version and target, and tries another target once. Knows nothing of HTTP."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from control_plane.errors import (
     BrokenModelError,
@@ -13,8 +14,9 @@ from control_plane.lifecycle.lifecycle import Lifecycle
 from control_plane.lifecycle.routes import Route, Routes
 from control_plane.lifecycle.tables import ON_DEMAND
 from control_plane.observability.request_context import current_request_id
-from control_plane.triton_gateway import Embeddings
+from control_plane.triton_gateway import Embeddings, TritonGateway
 
+Answer = TypeVar("Answer")
 _ATTEMPTS = 2
 
 
@@ -26,10 +28,16 @@ class Inference:
         self._turn = itertools.count()
 
     def embed(self, model: str, texts: Sequence[str], parameters: dict[str, str | bool] | None = None) -> Embeddings:
-        """Embed `texts` with the active version.
+        """Embed `texts` with the active version; raises what `ask` does and what TritonGateway.embed raises."""
+        return self.ask(model, lambda gateway, route: gateway.embed(
+            model, texts, parameters, version=route.state.active_version, max_batch_size=route.max_batch_size,
+            request_id=current_request_id()))
+
+    def ask(self, model: str, question: Callable[[TritonGateway, Route], Answer]) -> Answer:
+        """Put `question` to a target that holds the active version, and once more to another that is there.
 
         Raises ModelNotLoadedError when nobody wants the model live, TritonUnavailableError when it should be live but
-        no target answers, and what the gateway raises.
+        no target answers, and what `question` raises.
         """
         tried: set[str] = set()
         for attempt in range(_ATTEMPTS):
@@ -37,9 +45,7 @@ class Inference:
             target = self._pick(route, tried)
             tried.add(target)
             try:
-                return self._fleet.gateway(target).embed(
-                    model, texts, parameters, version=route.state.active_version,
-                    max_batch_size=route.max_batch_size, request_id=current_request_id())
+                return question(self._fleet.gateway(target), route)
             except (TritonUnavailableError, BrokenModelError, ModelNotLoadedError) as error:
                 # Nothing was answered. A target that is away, a version that has just been retired: look again, once.
                 if attempt == _ATTEMPTS - 1:
