@@ -32,6 +32,10 @@
         ├── JobNotFoundError           no job has that id
         ├── JobStateError              the job is not in a state in which that can be done to it
         ├── IdempotencyConflictError   the Idempotency-Key was used before, for another request
+        ├── ProviderError              a server elsewhere, which answers for a model, failed
+        │   ├── ProviderUnavailableError   it cannot be reached, or has no capacity now
+        │   ├── ProviderTimeoutError   it did not answer in time
+        │   └── ProviderRejectedError  it refused this request
         └── DatabaseError
             ├── DatabaseUnavailableError   the database cannot be reached, or did not answer in time
             ├── DuplicateRowError          a row with that key is there already
@@ -247,6 +251,24 @@ class IdempotencyConflictError(ControlPlaneError):
     def __init__(self, key: str, job_id: str) -> None:
         super().__init__(f"the Idempotency-Key {key!r} belongs to another request, job {job_id}; send each request "
                          "with a key of its own")
+
+
+class ProviderError(ControlPlaneError):
+    """A server elsewhere, which answers for a model, failed."""
+
+
+class ProviderUnavailableError(ProviderError):
+    """It cannot be reached, or has no capacity now."""
+
+    retry_after_s = 5
+
+
+class ProviderTimeoutError(ProviderError):
+    """It did not answer in time."""
+
+
+class ProviderRejectedError(ProviderError):
+    """It refused this request."""
 
 
 class DatabaseError(ControlPlaneError):

@@ -58,6 +58,8 @@ class ModelRegistry:
             raise ModelNotServableError(model.name, model.entry.unsupported)
         if model.entry and task and model.entry.task not in (None, task):
             raise ModelNotServableError(model.name, f"its task is {model.entry.task}, not {task}")
+        if model.entry and model.entry.remote:
+            raise ModelNotServableError(model.name, _elsewhere(model.entry))
         if not model.versions:
             raise ModelNotExportedError(model.name)
         return model
@@ -69,8 +71,8 @@ class ModelRegistry:
         """
         if name in self._catalog:
             entry = self._catalog.find(name)
-            if entry.unsupported:
-                raise ModelNotServableError(entry.alias, entry.unsupported)
+            if entry.unsupported or entry.remote:
+                raise ModelNotServableError(entry.alias, entry.unsupported or _elsewhere(entry))
         elif "/" not in name:
             raise ModelNotFoundError(name, [entry.alias for entry in self._catalog.entries])
 
@@ -108,3 +110,7 @@ class ModelRegistry:
             return []
         return [path.name for path in self._repository.iterdir()
                 if MODEL_NAME_PATTERN.match(path.name) and (path / CONFIG_FILE).is_file() and version_numbers(path)]
+
+
+def _elsewhere(entry: CatalogEntry) -> str:
+    return f"{entry.remote.url} answers for it; there is nothing to export or to load"

@@ -121,6 +121,8 @@ def _state(model: KnownModel, ready_versions: list[int]) -> str:
         return "loaded"
     if model.entry and model.entry.unsupported:
         return "unsupported"
+    if model.entry and model.entry.remote:
+        return "remote"
     return "exported" if model.versions else "not_exported"
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from export.contract import MODEL_NAME_PATTERN, TASKS
+from export.contract import MODEL_NAME_PATTERN, TASKS, TEXT_GENERATION
 from export.errors import CatalogError, UnknownModelError
 
 if sys.version_info >= (3, 11):
@@ -33,8 +33,9 @@ _SHA256_PATTERN = r"[0-9a-f]{64}"
 _ENTRY_FIELDS = {
     "alias": str, "hub_id": str, "revision": str, "task": str, "family": str, "dimension": int, "size_mb": int,
     "max_tokens": int, "prompts": dict, "default_prompt": str, "languages": list, "use_case": str, "licence": str,
-    "unsupported": str, "sources": list,
+    "unsupported": str, "sources": list, "remote": dict,
 }
+_REMOTE_FIELDS = {"url": str, "model": str, "key_variable": str, "timeout_s": int, "retries": int}
 _WHEEL_FIELDS = {"package": str, "sha256": str, "member": str, "platform": str}
 _TYPE_NAMES = {str: "text", int: "a whole number", dict: "a table", list: "a list"}
 
@@ -75,6 +76,17 @@ class SourceSpec:
 
 
 @dataclass(frozen=True)
+class RemoteEndpoint:
+    """An OpenAI-compatible server elsewhere that answers for a model, which is then never loaded here."""
+
+    url: str                        # up to and including /v1
+    model: str                      # its name there
+    key_variable: str | None = None  # environment variable that holds the API key
+    timeout_s: int = 60             # between two pieces of an answer, and for the first
+    retries: int = 2
+
+
+@dataclass(frozen=True)
 class CatalogEntry:
     """One model. None, an empty tuple or an empty table mean that the fact is not known.
 
@@ -97,6 +109,7 @@ class CatalogEntry:
     licence: str | None = None
     sources: tuple[SourceSpec, ...] = ()
     unsupported: str | None = None
+    remote: RemoteEndpoint | None = None
 
 
 class Catalog:
@@ -173,8 +186,22 @@ def _read_entry(raw: object, number: int, file: Path) -> CatalogEntry:
         _check_pattern(hub_id, HUB_ID_PATTERN, where, "hub_id")
     _check_values(raw, where)
     fields = {**raw, "alias": alias, "prompts": raw.get("prompts", {}), "languages": tuple(raw.get("languages", []))}
-    entry = CatalogEntry(**{**fields, "sources": ()})
+    entry = CatalogEntry(**{**fields, "sources": (), "remote": _read_remote(raw, where)})
     return replace(entry, sources=_read_sources(raw, entry, where, file.parent))
+
+
+def _read_remote(raw: dict, where: str) -> RemoteEndpoint | None:
+    if "remote" not in raw:
+        return None
+    where = f"{where}: field 'remote'"
+    _check_fields(raw["remote"], _REMOTE_FIELDS, where, required=("url", "model"))
+    remote = RemoteEndpoint(**raw["remote"])
+    _check_pattern(remote.url, r"https?://[^\s]+", where, "url")
+    if raw["task"] != TEXT_GENERATION or raw.get("sources"):
+        raise CatalogError(f"{where}: only for a model with task {TEXT_GENERATION} and without sources")
+    if remote.timeout_s < 1 or remote.retries < 0:
+        raise CatalogError(f"{where}: timeout_s must be 1 or more, retries 0 or more")
+    return remote
 
 
 def _check_values(raw: dict, where: str) -> None:
@@ -194,8 +221,8 @@ def _check_values(raw: dict, where: str) -> None:
 
 
 def _read_sources(raw: dict, entry: CatalogEntry, where: str, folder: Path) -> tuple[SourceSpec, ...]:
-    tables = raw.get("sources", [{"kind": "hub"}] if entry.hub_id else [])
-    if not tables and not entry.unsupported:
+    tables = raw.get("sources", [{"kind": "hub"}] if entry.hub_id and not entry.remote else [])
+    if not tables and not entry.unsupported and not entry.remote:
         raise CatalogError(f"{where}: field 'sources': is missing, and there is no hub_id to fetch from either")
     return tuple(
         _read_source(table, entry, f"{where}: field 'sources', source {number}", folder)

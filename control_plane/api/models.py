@@ -95,7 +95,7 @@ class ModelDescription(BaseModel):
     use_case: str | None
     licence: str | None
     unsupported: str | None = Field(description="Why it cannot be served.")
-    state: str = Field(description="loaded, exported, not_exported or unsupported.")
+    state: str = Field(description="loaded, exported, not_exported, remote (another server answers) or unsupported.")
     versions: list[int]
     loaded_versions: list[int]
     wanted: bool = Field(description="Whether requests should be answered.")

@@ -88,6 +88,16 @@ def test_refused_model_gives_the_catalogs_reason_even_when_it_is_exported(regist
         registry.servable("foreign")
 
 
+def test_model_that_lives_elsewhere_is_neither_exported_nor_loaded(settings, tmp_path):
+    catalog = tmp_path / "elsewhere.toml"
+    catalog.write_text('[[models]]\nalias = "big"\ntask = "text-generation"\n'
+                       'remote = { url = "http://b/v1", model = "x" }', encoding="utf-8")
+    registry = ModelRegistry(load_catalog(catalog), settings.model_repository)
+    for refused in (registry.servable, registry.check_exportable):
+        with pytest.raises(ModelNotServableError, match=r"http://b/v1 answers for it"):
+            refused("big")
+
+
 def test_model_without_a_version_says_what_to_run(registry):
     with pytest.raises(ModelNotExportedError, match="run `conch export unexported`"):
         registry.servable("org/unexported")

@@ -9,7 +9,15 @@ import pytest
 from click.testing import CliRunner
 
 from conch.commands.catalog import command
-from export.catalog import BUILT_IN_CATALOG, CONVERTERS, SourceSpec, WheelSpec, load_catalog, read_catalog_file
+from export.catalog import (
+    BUILT_IN_CATALOG,
+    CONVERTERS,
+    RemoteEndpoint,
+    SourceSpec,
+    WheelSpec,
+    load_catalog,
+    read_catalog_file,
+)
 from export.errors import CatalogError, UnknownModelError
 from export.sources.conversion import CONVERSIONS
 
@@ -150,6 +158,17 @@ def wheel(package: str = "p==1", sha256: str = ZEROS, member: str = "m", more: s
     return source(f'kind = "pypi", wheels = [{{ {fields} }}]{more}')
 
 
+def remote(endpoint: str, more: str = "", task: str = "text-generation") -> str:
+    return f'[[models]]\nalias = "m"\ntask = "{task}"\nremote = {{ {endpoint} }}\n{more}'
+
+
+def test_a_model_that_lives_elsewhere_needs_no_source(write_catalog):
+    entry = load_catalog(write_catalog(remote('url = "https://b/v1", model = "x", key_variable = "K", retries = 0',
+                                              'hub_id = "a/b"'))).find("m")
+    assert entry.remote == RemoteEndpoint("https://b/v1", "x", "K", 60, 0)
+    assert entry.sources == ()
+
+
 @pytest.mark.parametrize(("text", "entry", "key"), [
     ("nonsense = 1", "", "'nonsense'"),
     ("[[models]\n", "", "TOML"),
@@ -182,6 +201,13 @@ def wheel(package: str = "p==1", sha256: str = ZEROS, member: str = "m", more: s
     (wheel(package="--index-url=x==1"), "'m'", "'package'"),
     (wheel(sha256="g" * 64), "'m'", "'sha256'"),
     (wheel(member="../m"), "'m'", "'member'"),
+    (remote('url = "ftp://b", model = "x"'), "'m'", "'url'"),
+    (remote('url = "http://b/v1"'), "'m'", "'model'"),
+    (remote('url = "http://b/v1", model = "x", api_key = "k"'), "'m'", "'api_key'"),
+    (remote('url = "http://b/v1", model = "x", timeout_s = 0'), "'m'", "timeout_s"),
+    (remote('url = "http://b/v1", model = "x", retries = -1'), "'m'", "retries"),
+    (remote('url = "http://b/v1", model = "x"', task="embedding"), "'m'", "text-generation"),
+    (remote('url = "http://b/v1", model = "x"', 'sources = [{ kind = "path", path = "x" }]'), "'m'", "without sources"),
 ])
 def test_wrong_catalog_file_is_refused_with_file_entry_and_field(write_catalog, text, entry, key):
     file = write_catalog(text)

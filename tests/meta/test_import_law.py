@@ -23,6 +23,7 @@ OWNERS = {
     "grpc": "control_plane/triton_gateway.py",
     "alembic": "control_plane/database/",
     "sqlalchemy": "control_plane/",
+    "httpx": "control_plane/providers/openai_endpoint.py",
     "huey": "control_plane/jobs/wake_queue.py",
     "triton_python_backend_utils": "serving/backends/text_encoder/model.py",
     "flask_openapi3": "control_plane/",
