@@ -3,7 +3,7 @@
 # The tag is the release of tritonserver 2.51, the version that the tests run. The code is mounted, not copied.
 FROM nvcr.io/nvidia/tritonserver:24.10-py3 AS triton
 COPY constraints.txt /opt/conch/
-RUN pip install --no-cache-dir -c /opt/conch/constraints.txt "numpy<2" onnxruntime openvino psutil tokenizers
+RUN pip install --no-cache-dir -c /opt/conch/constraints.txt "numpy<2" jinja2 llguidance onnxruntime openvino psutil tokenizers
 ENV PYTHONPATH=/opt/conch
 EXPOSE 8000 8001 8002
 
@@ -14,9 +14,10 @@ COPY conch conch
 COPY control_plane control_plane
 COPY export export
 COPY serving serving
-# torch's CPU build: it is only used to export, and saves several gigabytes. An export computes with the engines too.
+COPY training training
+# torch's CPU build: it is only used to export and to train, and saves several gigabytes. An export computes with the engines too.
 RUN pip install --no-cache-dir --extra-index-url https://download.pytorch.org/whl/cpu \
-    -c constraints.txt '.[export]' openvino tokenizers
+    -c constraints.txt '.[export,training]' openvino tokenizers
 # A volume takes its owner from the directory that it covers.
 RUN useradd --uid 10001 --no-create-home conch && install -d -o conch /var/lib/conch /models /keys
 USER conch

@@ -14,9 +14,9 @@ PIP_ARGS ?=
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(STAMP) ## Install, export the model `fast`, start Triton and the control plane in the foreground
+run: $(STAMP) ## Install, export `fast`, start everything in the foreground, then train the model `intent`
 	@$(BIN)/conch export fast --if-missing
-	@exec $(BIN)/conch serve --parent-pid $$PPID
+	@export CONCH_SEED_INTENTS=$${CONCH_SEED_INTENTS:-true}; exec $(BIN)/conch serve --parent-pid $$PPID
 
 test: $(STAMP) ## Run the whole test suite, functional tests against the real Triton included
 	$(BIN)/python -m pytest $(PARALLEL)
@@ -42,5 +42,5 @@ clean: ## Remove the virtual environments; models and state stay
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) tools/check_platform.py
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[serving,export,test]'
+	$(BIN)/python -m pip install --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[serving,export,training,test]'
 	@touch $@

@@ -60,7 +60,7 @@ def load_engine(version_dir: Path, batch_size: int) -> Embed:
 
     encoder = TextEncoder.load(version_dir, available_cores())
     return lambda texts: np.concatenate([
-        encoder.encode(texts[start:start + batch_size]).embeddings for start in range(0, len(texts), batch_size)])
+        encoder.encode(texts[start:start + batch_size]).vectors for start in range(0, len(texts), batch_size)])
 
 
 def load_sentence_transformers(checkpoint: Path, dtype: str) -> Embed:

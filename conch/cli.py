@@ -11,11 +11,13 @@ from export.contract import ConchError
 COMMANDS = {
     "catalog": "List the models the platform knows.",
     "db": "Move the schema of the database.",
+    "demo": "Show a running platform at work.",
     "download": "Fetch checkpoints ahead of an export.",
     "export": "Turn a checkpoint into a version in the model repository.",
     "keys": "Make, list and revoke API keys.",
     "perf": "Measure a served model with perf_analyzer.",
     "serve": "Start Triton and the control plane in the foreground.",
+    "tuning": "Begin with an intent model.",
 }
 
 

@@ -13,4 +13,6 @@ def create():
     configure_logging()
     app = create_app(load_settings())
     atexit.register(services(app).usage.close)
+    atexit.register(services(app).tuning.rule_usage.close)
+    atexit.register(services(app).tuning.recognition.close)
     return app

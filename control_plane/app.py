@@ -2,16 +2,37 @@
 
 from collections.abc import Sequence
 
-from flask import request
 from flask_openapi3 import Info, OpenAPI
-from werkzeug.exceptions import RequestEntityTooLarge
 
 from control_plane.access.authenticator import Authenticator
 from control_plane.access.guard import Guard
 from control_plane.access.headers import add_security_headers
 from control_plane.access.key_format import KEY_PREFIX
 from control_plane.access.limits import limit_concurrency, limit_rate
-from control_plane.api import audit, health, jobs, keys, metrics, models, openai, service, similarity, versions
+from control_plane.api import (
+    audit,
+    experiments,
+    generate,
+    generation,
+    health,
+    intents,
+    jobs,
+    keys,
+    label_files,
+    labelling,
+    metrics,
+    models,
+    openai,
+    questions,
+    rules,
+    service,
+    similarity,
+    taxonomy,
+    tuning,
+    tuning_stats,
+    versions,
+)
+from control_plane.api.request_bodies import check_body
 from control_plane.json_provider import JsonRequest, OrjsonProvider
 from control_plane.observability.request_log import log_requests
 from control_plane.problems import DOCUMENTED_ERROR_STATUS, Problem, answer_validation_error, register_problems
@@ -22,6 +43,9 @@ from control_plane.triton_gateway import TritonGateway
 
 _SECURITY = {"bearer": {"type": "http", "scheme": "bearer"}}
 _DOC_PREFIX = "/docs"
+_ROUTES = (models, similarity, service, jobs, metrics, versions, openai, generation, generate, intents, labelling,
+           label_files, taxonomy, questions, rules, tuning, tuning_stats, experiments,
+           health, keys, audit)
 
 
 def create_app(settings: Settings, gateways: Sequence[TritonGateway] | None = None) -> OpenAPI:
@@ -42,17 +66,7 @@ def create_app(settings: Settings, gateways: Sequence[TritonGateway] | None = No
     root_key = read_or_create_secret(settings.admin_key_file, KEY_PREFIX)
     Guard(Authenticator(services(app).keys, root_key), services(app).audit).protect(app)
     limit_rate(app, settings)
-    app.before_request(_refuse_bodies_that_are_not_json)
-    for module in (models, similarity, service, jobs, metrics, versions, openai, health, keys, audit):
+    app.before_request(lambda: check_body(app))
+    for module in _ROUTES:
         app.register_api(module.blueprint)
     return app
-
-
-def _refuse_bodies_that_are_not_json() -> None:
-    """Parse the body once, loudly: the validation behind this takes a body that is not JSON for an empty one."""
-    # An unknown path or method is a 404 or 405, whatever the body.
-    if request.routing_exception is None and request.method in ("POST", "PUT", "PATCH"):
-        try:
-            request.get_json()
-        except RequestEntityTooLarge:
-            raise RequestEntityTooLarge(f"the body is larger than {request.max_content_length} bytes") from None

@@ -36,6 +36,7 @@
         │   ├── ProviderUnavailableError   it cannot be reached, or has no capacity now
         │   ├── ProviderTimeoutError   it did not answer in time
         │   └── ProviderRejectedError  it refused this request
+        ├── …                          those of the tuning loop (control_plane.tuning_errors)
         └── DatabaseError
             ├── DatabaseUnavailableError   the database cannot be reached, or did not answer in time
             ├── DuplicateRowError          a row with that key is there already
@@ -100,13 +101,12 @@ class RateLimitError(ControlPlaneError):
 
 
 class ConcurrencyError(ControlPlaneError):
-    """One process has as many requests under way as it takes."""
+    """One process has as many requests, or requests of a kind, under way as it takes."""
 
     retry_after_s = 1
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"{limit} requests are under way; try again in {self.retry_after_s} s "
-                         "(CONCH_MAX_CONCURRENT_REQUESTS)")
+    def __init__(self, limit: int, setting: str = "CONCH_MAX_CONCURRENT_REQUESTS") -> None:
+        super().__init__(f"{limit} requests are under way; try again in {self.retry_after_s} s ({setting})")
 
 
 class InvalidRequestError(ControlPlaneError):

@@ -10,14 +10,16 @@ from control_plane.errors import (
     TritonUnavailableError,
 )
 from control_plane.fleet import Fleet
+from control_plane.generation.request import GenerationRequest
 from control_plane.lifecycle.lifecycle import Lifecycle
 from control_plane.lifecycle.routes import Route, Routes
 from control_plane.lifecycle.tables import ON_DEMAND
 from control_plane.observability.request_context import current_request_id
-from control_plane.triton_gateway import Embeddings, TritonGateway
+from control_plane.triton_gateway import Classification, Embeddings, TritonGateway
 
 Answer = TypeVar("Answer")
 _ATTEMPTS = 2
+_WRITE_TIMEOUT_S = 30.0
 
 
 class Inference:
@@ -32,6 +34,19 @@ class Inference:
         return self.ask(model, lambda gateway, route: gateway.embed(
             model, texts, parameters, version=route.state.active_version, max_batch_size=route.max_batch_size,
             request_id=current_request_id()))
+
+    def classify(self, model: str, texts: Sequence[str],
+                 parameters: dict[str, str | bool] | None = None) -> Classification:
+        """Score every label for each of `texts` with the active version; raises as `embed` does."""
+        return self.ask(model, lambda gateway, route: gateway.classify(
+            model, texts, parameters, version=route.state.active_version, max_batch_size=route.max_batch_size,
+            request_id=current_request_id()))
+
+    def write(self, model: str, prompt: str) -> str:
+        """Return the likeliest next piece of text, one token long; raises what `ask` and TritonGateway.generate do."""
+        request = GenerationRequest(prompt=prompt, sampling={"temperature": 0.0, "max_tokens": 1})
+        return self.ask(model, lambda gateway, route: "".join(event.text for event in gateway.generate(
+            model, request, route.state.active_version, current_request_id(), _WRITE_TIMEOUT_S)))
 
     def ask(self, model: str, question: Callable[[TritonGateway, Route], Answer]) -> Answer:
         """Put `question` to a target that holds the active version, and once more to another that is there.

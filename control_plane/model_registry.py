@@ -10,7 +10,7 @@ from control_plane.errors import (
     ModelNotServableError,
 )
 from export.catalog import Catalog, CatalogEntry
-from export.contract import CONFIG_FILE, MODEL_NAME_PATTERN, version_numbers
+from export.contract import CONFIG_FILE, MODEL_NAME_PATTERN, TEXT_GENERATION, version_numbers
 from export.manifest import Manifest, ManifestError, read_manifest, verify_files
 
 
@@ -56,13 +56,23 @@ class ModelRegistry:
         model = self.find(name)
         if model.entry and model.entry.unsupported:
             raise ModelNotServableError(model.name, model.entry.unsupported)
-        if model.entry and task and model.entry.task not in (None, task):
-            raise ModelNotServableError(model.name, f"its task is {model.entry.task}, not {task}")
+        known_task = self._task(model) if task else None
+        if known_task not in (None, task):
+            raise ModelNotServableError(model.name, f"its task is {known_task}, not {task}")
         if model.entry and model.entry.remote:
             raise ModelNotServableError(model.name, _elsewhere(model.entry))
         if not model.versions:
             raise ModelNotExportedError(model.name)
         return model
+
+    def task(self, name: str) -> str | None:
+        """Return what the model of that name in the repository does (export.contract.TASKS), None where nobody says."""
+        return self._task(self._known(name))
+
+    def generator(self, name: str) -> KnownModel:
+        """Return a model that generates text, here or elsewhere; raises what `servable` does."""
+        model = self.find(name)
+        return model if model.entry and model.entry.remote else self.servable(name, TEXT_GENERATION)
 
     def check_exportable(self, name: str) -> None:
         """Raise ModelNotFoundError or ModelNotServableError for a model whose export cannot even begin.
@@ -79,6 +89,13 @@ class ModelRegistry:
     def manifest(self, model: KnownModel, version: int) -> Manifest:
         """Return the manifest of one version."""
         return read_manifest(self._repository / model.name / str(version))
+
+    def newest_manifest(self, model: KnownModel) -> Manifest | None:
+        """Return the manifest of the newest version, None where there is none or it cannot be read."""
+        try:
+            return self.manifest(model, model.versions[-1]) if model.versions else None
+        except ManifestError:
+            return None
 
     def verify(self, model: KnownModel, version: int) -> None:
         """Raise ModelLoadError unless the files of a version are those that its manifest states."""
@@ -100,6 +117,12 @@ class ModelRegistry:
             return path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ModelLoadError(model.name, f"{path} cannot be read: {error}") from error
+
+    def _task(self, model: KnownModel) -> str | None:
+        if model.entry is not None:
+            return model.entry.task
+        manifest = self.newest_manifest(model)
+        return None if manifest is None else manifest.task
 
     def _known(self, name: str) -> KnownModel:
         entry = self._catalog.find(name) if name in self._catalog else None

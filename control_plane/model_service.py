@@ -1,6 +1,6 @@
 """The use cases around models that change nothing: list, describe, embed, readiness. Knows nothing of HTTP."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import numpy as np
@@ -13,9 +13,19 @@ from control_plane.lifecycle.tables import ModelTargetRow
 from control_plane.model_registry import KnownModel, ModelRegistry
 from control_plane.observability.inference_observer import InferenceObserver
 from control_plane.triton_gateway import Embeddings
-from export.contract import EMBEDDING, ConchError
+from export.contract import EMBEDDING, INTENT, TEXT_GENERATION, ConchError
 
 _CANARY_TEXT = "ready?"
+_CANARIES: dict[str, Callable[[Inference, str], object]] = {
+    EMBEDDING: lambda inference, name: inference.embed(name, [_CANARY_TEXT]),
+    INTENT: lambda inference, name: inference.classify(name, [_CANARY_TEXT]),
+    TEXT_GENERATION: lambda inference, name: inference.write(name, _CANARY_TEXT),
+}
+_FACTS = ("hub_id", "task", "family", "dimension", "size_mb", "max_tokens", "languages", "use_case", "licence",
+          "unsupported")
+# Fields of a manifest that only the programs that load and prove a version need.
+_INTERNAL = {"model", "pad_token_id", "pools_prompt", "golden_text", "golden_embedding", "golden_scores",
+             "golden_token_ids", "built_with", "files"}
 
 
 class ModelService:
@@ -29,14 +39,14 @@ class ModelService:
     def describe_all(self) -> list[dict]:
         """Describe every known model."""
         states, seen = self._store.all(), group_by_model(self._store.observations())
-        return [_describe(model, states.get(model.name, ModelState(model.name)), seen.get(model.name, []))
+        return [self._describe(model, states.get(model.name, ModelState(model.name)), seen.get(model.name, []))
                 for model in self._registry.all()]
 
     def describe(self, name: str) -> dict:
         """Describe one model, its newest version's manifest included."""
         model = self._registry.find(name)
         seen = group_by_model(self._store.observations()).get(model.name, [])
-        description = _describe(model, self._store.find(model.name), seen)
+        description = self._describe(model, self._store.find(model.name), seen)
         if model.versions:
             description["newest_version"] = self._describe_version(model, model.versions[-1])
         return description
@@ -87,7 +97,7 @@ class ModelService:
 
     def _probe(self, name: str) -> str:
         try:
-            self._inference.embed(name, [_CANARY_TEXT])
+            _CANARIES[self._registry.task(name) or EMBEDDING](self._inference, name)
         except ConchError as error:
             return str(error)
         return "ready"
@@ -97,23 +107,19 @@ class ModelService:
             manifest = self._registry.manifest(model, version)
         except ConchError as error:
             return {"version": version, "error": str(error)}
-        return {key: getattr(manifest, key) for key in (
-            "version", "source", "revision", "engine", "precision", "dimension", "max_tokens", "pooling", "normalized",
-            "prompts", "default_prompt", "parity", "created_at")}
+        return {name: value for name, value in vars(manifest).items() if name not in _INTERNAL}
 
-
-def _describe(model: KnownModel, state: ModelState, seen: list[ModelTargetRow]) -> dict:
-    entry = model.entry
-    facts = {key: getattr(entry, key) if entry else None for key in (
-        "hub_id", "task", "family", "dimension", "size_mb", "max_tokens", "languages", "use_case", "licence",
-        "unsupported")}
-    ready = sorted({version for row in seen for version in row.versions})
-    return {"name": model.name, **facts, "state": _state(model, ready), "versions": model.versions,
-            "loaded_versions": ready, "wanted": state.is_wanted, "policy": state.policy,
-            "active_version": state.active_version, "previous_version": state.previous_version,
-            "configuration": state.configuration, "revision": state.revision,
-            "targets": {row.target: {"versions": row.versions, "error": row.error, "checked_at": _iso(row.checked_at)}
-                        for row in seen}}
+    def _describe(self, model: KnownModel, state: ModelState, seen: list[ModelTargetRow]) -> dict:
+        # A model that the catalog does not list is described by its newest version, which has some of the facts.
+        stated = model.entry or self._registry.newest_manifest(model)
+        ready = sorted({version for row in seen for version in row.versions})
+        return {"name": model.name, **{key: getattr(stated, key, None) for key in _FACTS},
+                "state": _state(model, ready), "versions": model.versions,
+                "loaded_versions": ready, "wanted": state.is_wanted, "policy": state.policy,
+                "active_version": state.active_version, "previous_version": state.previous_version,
+                "configuration": state.configuration, "revision": state.revision,
+                "targets": {row.target: {"versions": row.versions, "error": row.error,
+                                         "checked_at": _iso(row.checked_at)} for row in seen}}
 
 
 def _state(model: KnownModel, ready_versions: list[int]) -> str:

@@ -11,7 +11,7 @@ from flask import Flask, Response, request
 from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import HTTPException
 
-from control_plane import errors
+from control_plane import errors, tuning_errors
 from control_plane.observability.request_context import current_request_id
 from control_plane.secrets_store import SecretError
 from control_plane.settings import SettingsError
@@ -58,10 +58,27 @@ PROBLEMS: dict[type[ConchError], tuple[int, str]] = {
     errors.JobNotFoundError: (404, "job-not-found"),
     errors.JobStateError: (409, "job-state"),
     errors.IdempotencyConflictError: (422, "idempotency-conflict"),
+    tuning_errors.QuestionNotFoundError: (404, "question-not-found"),
+    tuning_errors.QuestionErasedError: (409, "question-erased"),
     errors.ProviderUnavailableError: (503, "provider-unavailable"),
     errors.ProviderTimeoutError: (504, "provider-timeout"),
     errors.ProviderRejectedError: (422, "provider-rejected"),
     errors.ProviderError: (502, "provider"),
+    tuning_errors.UnknownIntentsError: (422, "unknown-intents"),
+    tuning_errors.IntentNotFoundError: (404, "intent-not-found"),
+    tuning_errors.TaxonomyStateError: (409, "taxonomy-state"),
+    tuning_errors.LabelStateError: (409, "label-state"),
+    tuning_errors.ImportRefusedError: (422, "import-refused"),
+    tuning_errors.RuleNotFoundError: (404, "rule-not-found"),
+    tuning_errors.RuleExistsError: (409, "rule-exists"),
+    tuning_errors.RuleStateError: (409, "rule-state"),
+    tuning_errors.BatchNotFoundError: (404, "batch-not-found"),
+    tuning_errors.BatchStateError: (409, "batch-state"),
+    tuning_errors.ModelVersionNotFoundError: (404, "model-version-not-found"),
+    tuning_errors.PromotionError: (409, "promotion"),
+    tuning_errors.ExperimentNotFoundError: (404, "experiment-not-found"),
+    tuning_errors.ExperimentStateError: (409, "experiment-state"),
+    tuning_errors.LlmAnswerError: (502, "llm-answer"),
     errors.DatabaseUnavailableError: (503, "database-unavailable"),
     errors.DatabaseError: (500, "database"),
     SecretError: (500, "secret"),
@@ -108,10 +125,16 @@ def problem_name(error: Exception) -> str:
     return _status_and_name(error)[1]
 
 
+def openai_error(error: Exception) -> dict:
+    """Return OpenAI's `error` object for an error that is met when the status has gone out already."""
+    return _openai_error(problem_name(error), str(error))
+
+
 def answer_conch_error(error: ConchError) -> Response:
     """Answer one of the project's own errors."""
     status, name = _status_and_name(error)
-    fields = [FieldProblem(field=error.field, message=str(error))] if hasattr(error, "field") else []
+    named = getattr(error, "fields", [(error.field, str(error))] if hasattr(error, "field") else [])
+    fields = [FieldProblem(field=field, message=message) for field, message in named]
     response = _answer(status, name, str(error), fields)
     if hasattr(error, "retry_after_s"):
         response.headers["Retry-After"] = str(error.retry_after_s)
@@ -147,12 +170,15 @@ def _status_and_name(error: Exception) -> tuple[int, str]:
     return next((PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS), PROBLEMS[ConchError])
 
 
+def _openai_error(name: str, message: str, field: str | None = None) -> dict:
+    return {"error": {"message": message, "type": name.replace("-", "_") + "_error", "code": name, "param": field}}
+
+
 def _answer(status: int, name: str, detail: str, fields: list[FieldProblem] | None = None) -> Response:
     problem = Problem(type=_TYPE_PREFIX + name, title=name.replace("-", " ").capitalize(), status=status, detail=detail,
                       errors=fields or [], request_id=current_request_id()).model_dump()
     if request.path.startswith("/v1/"):
-        problem["error"] = {"message": detail, "type": name.replace("-", "_") + "_error", "code": name,
-                            "param": fields[0].field if fields else None}
+        problem |= _openai_error(name, detail, fields[0].field if fields else None)
     response = Response(orjson.dumps(problem), status, content_type=MEDIA_TYPE)
     if status == 503:
         response.headers["Retry-After"] = str(RETRY_AFTER_S)

@@ -10,6 +10,7 @@ from control_plane.access.keys import KeyStore
 from control_plane.database.database import Database
 from control_plane.database.leases import Leases
 from control_plane.fleet import Fleet
+from control_plane.generation.generation_service import GenerationLimits, GenerationService
 from control_plane.inference import Inference
 from control_plane.jobs.claims import JobClaims
 from control_plane.jobs.job_service import JobService
@@ -29,10 +30,13 @@ from control_plane.observability.metrics import Metrics
 from control_plane.observability.platform_state import PlatformState
 from control_plane.observability.usage import UsageRecorder
 from control_plane.observability.usage_store import UsageStore
+from control_plane.providers.openai_endpoint import OpenAIEndpoint
+from control_plane.recognition.intent_model import IntentModel
 from control_plane.secrets_store import read_or_create_secret
-from control_plane.settings import Settings
+from control_plane.settings import Settings, read_secret
 from control_plane.triton_gateway import TritonGateway
-from export.catalog import load_catalog
+from control_plane.tuning_services import TuningServices, build_tuning
+from export.catalog import RemoteEndpoint, load_catalog
 from export.contract import CPU_THREADS_PARAMETER
 
 _EXTENSION = "conch"
@@ -51,6 +55,8 @@ class Services:
     residency: Residency
     lifecycle: Lifecycle
     models: ModelService
+    generation: GenerationService
+    tuning: TuningServices
     jobs: JobService
     job_claims: JobClaims
     job_queue: WakeQueue
@@ -72,13 +78,17 @@ def build_services(settings: Settings, gateways: Sequence[TritonGateway] | None 
     lifecycle = Lifecycle(registry, store, leases, fleet, rollout, residency, settings.load_timeout_s)
     routes = Routes(store)
     metrics, usage = Metrics(), UsageRecorder(UsageStore(database), note_use=store.note_use)
-    models = ModelService(registry, store, routes, Inference(fleet, routes, lifecycle),
-                          InferenceObserver(metrics, usage))
+    inference, observer = Inference(fleet, routes, lifecycle), InferenceObserver(metrics, usage)
+    models = ModelService(registry, store, routes, inference, observer)
+    generation = GenerationService(registry, inference, observer, connect_endpoint, generation_limits(settings))
     state = PlatformState(store, JobStore(database), fleet, settings.home, settings.model_repository)
     job_queue = WakeQueue(settings.queue_url, settings.queue_file)
     jobs = JobService(JobStore(database), job_queue)
-    return Services(settings, database, leases, store, fleet, rollout, residency, lifecycle, models, jobs,
-                    JobClaims(database), job_queue, metrics, usage,
+    tuning = build_tuning(settings, database, IntentModel(
+        registry, inference, observer, settings.intent_model, settings.intent_timeout_s), generation, jobs, lifecycle,
+        metrics.questions_lost.inc)
+    return Services(settings, database, leases, store, fleet, rollout, residency, lifecycle, models, generation,
+                    tuning, jobs, JobClaims(database), job_queue, metrics, usage,
                     Exposition(metrics, state, settings.metrics_dir), KeyStore(database), AuditLog(database))
 
 
@@ -87,6 +97,17 @@ def memory_budget(settings: Settings) -> MemoryBudget | None:
     if settings.triton_urls:
         return None
     return MemoryBudget(settings.max_memory_usage, int(settings.min_memory_gb * GIB))
+
+
+def generation_limits(settings: Settings) -> GenerationLimits:
+    """Return what one generated answer may take."""
+    return GenerationLimits(settings.max_new_tokens, settings.max_generation_time_s, settings.max_generations,
+                            settings.generation_temperature)
+
+
+def connect_endpoint(remote: RemoteEndpoint) -> OpenAIEndpoint:
+    """Return the client of a server elsewhere, with the key that the environment holds for it."""
+    return OpenAIEndpoint(remote, None if remote.key_variable is None else read_secret(remote.key_variable))
 
 
 def model_parameters(settings: Settings) -> dict[str, str]:

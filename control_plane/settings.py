@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import get_args
+from zoneinfo import ZoneInfo
 
 from export.contract import ConchError
 
@@ -15,9 +16,10 @@ class SettingsError(ConchError):
     """An environment variable holds a value that the setting cannot take."""
 
 
-def _setting(variable: str, default: object, meaning: str, is_secret: bool = False):
+def _setting(variable: str, default: object, meaning: str, is_secret: bool = False, may_be_zero: bool = False):
     """A secret one, or one that may hold a password, is left out of repr, so that no log and no trace shows it."""
-    return field(default=default, metadata={"variable": variable, "meaning": meaning}, repr=not is_secret)
+    return field(default=default, metadata={"variable": variable, "meaning": meaning, "may_be_zero": may_be_zero},
+                 repr=not is_secret)
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,10 @@ class Settings:
         "CONCH_TRITON_SECRET", None,
         "Secret header value for Triton's restricted APIs; default generated into `triton.secret` under CONCH_HOME.",
         is_secret=True)
+    privacy_key: str | None = _setting(
+        "CONCH_PRIVACY_KEY", None,
+        "Key of the digests of questions and people, 16 characters or more; default generated into `privacy.key` under "
+        "CONCH_HOME.", is_secret=True)
     database_url: str | None = _setting(
         "CONCH_DATABASE_URL", None,
         "SQLAlchemy URL of the database, for example mysql+pymysql://user:password@host/conch; default the SQLite file "
@@ -73,6 +79,34 @@ class Settings:
     inference_timeout_s: float = _setting(
         "CONCH_INFERENCE_TIMEOUT_S", 30.0, "Longest wait for Triton to answer one inference.")
     load_timeout_s: float = _setting("CONCH_LOAD_TIMEOUT_S", 300.0, "Longest wait for Triton to load a model.")
+    generation_model: str = _setting(
+        "CONCH_GENERATION_MODEL", "qwen", "Model of POST /generate where the request names none.")
+    max_generations: int = _setting(
+        "CONCH_MAX_GENERATIONS", 16, "Texts that one web process has generated at once; more are refused (429).")
+    max_new_tokens: int = _setting("MAX_NEW_TOKENS", 2048, "Tokens that one generated answer may have.")
+    max_generation_time_s: float = _setting(
+        "MAX_GENERATION_TIME", 120.0, "Seconds after which an answer ends with what there is of it.")
+    generation_temperature: float | None = _setting(
+        "GENERATION_TEMPERATURE", None,
+        "Temperature where a request names none; 0 takes the likeliest token. Default: as the checkpoint has it.",
+        may_be_zero=True)
+    intent_model: str = _setting("CONCH_INTENT_MODEL", "intent", "Model that recognises intents.")
+    intent_base: str = _setting(
+        "CONCH_INTENT_BASE", "multilingual-e5-small", "Model of the catalog that a first intent model is trained from.")
+    seed_intents: bool = _setting(
+        "CONCH_SEED_INTENTS", False,
+        "Train a first intent model on the questions that Conch brings along, as a job, where there is none.")
+    train_after_labels: int = _setting(
+        "CONCH_TRAIN_AFTER_LABELS", 100, "New labels after which a training begins by itself.")
+    intent_timeout_s: float = _setting(
+        "CONCH_INTENT_TIMEOUT_S", 2.0, "Longest wait for that model; then the keyword rules answer.")
+    intent_rule_threshold: float = _setting(
+        "CONCH_INTENT_RULE_THRESHOLD", 0.6, "Score from which on an intent holds that only keyword rules speak for.")
+    intent_llm: str | None = _setting(
+        "CONCH_INTENT_LLM", None,
+        "Text generator of the catalog that is asked, with the question masked, where neither model nor rules are "
+        "sure; default none.")
+    intent_llm_timeout_s: float = _setting("CONCH_INTENT_LLM_TIMEOUT_S", 5.0, "Longest wait for that generator.")
     max_texts: int = _setting("CONCH_MAX_TEXTS", 2048, "Texts that one REST request may carry.")
     max_text_chars: int = _setting("CONCH_MAX_TEXT_CHARS", 100_000, "Characters that one text may have.")
     max_body_bytes: int = _setting("CONCH_MAX_BODY_BYTES", 16 * 1024 * 1024, "Largest REST request body.")
@@ -85,6 +119,10 @@ class Settings:
         "Where requests are counted: `memory://` in each worker for itself, or a Redis that all share, for example "
         "`redis://host:6379`.", is_secret=True)
 
+    question_retention_days: int = _setting(
+        "CONCH_QUESTION_RETENTION_DAYS", 365, "Days after which a logged question is deleted.")
+    time_zone: str = _setting(
+        "CONCH_TIME_ZONE", "Asia/Shanghai", "Zone whose date is today in questions such as 今年 and 明天 (IANA name).")
     access_log: bool = _setting("CONCH_ACCESS_LOG", True, "One line in the log for each request.")
     metrics_dir: Path | None = _setting(
         "PROMETHEUS_MULTIPROC_DIR", None,
@@ -101,6 +139,11 @@ class Settings:
         return self.home / "triton.secret"
 
     @property
+    def privacy_key_file(self) -> Path:
+        """File that holds the generated key of the digests of questions and people, mode 0600."""
+        return self.home / "privacy.key"
+
+    @property
     def database_address(self) -> str:
         """URL of the database, with its password."""
         return self.database_url or f"sqlite:///{(self.home / 'conch.db').resolve()}"
@@ -109,6 +152,16 @@ class Settings:
     def queue_file(self) -> Path:
         """SQLite file that wakes the controller where no Redis does."""
         return self.home / "huey.db"
+
+    @property
+    def question_spool(self) -> Path:
+        """Directory where questions wait for the database."""
+        return self.home / "spool" / "questions"
+
+    @property
+    def tuning_dir(self) -> Path:
+        """Directory of datasets, trained checkpoints and gate reports, one directory for each batch."""
+        return self.home / "tuning"
 
     @property
     def checkpoint_dir(self) -> Path:
@@ -145,6 +198,13 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     return Settings(**given)
 
 
+def read_secret(variable: str) -> str:
+    """Return the secret that a catalog says is in an environment variable; raises SettingsError where it is not."""
+    if not os.environ.get(variable):
+        raise SettingsError(f"{variable} is not set; the catalog says that it holds an API key")
+    return os.environ[variable]
+
+
 def environment_with(variables: Mapping[str, str]) -> dict[str, str]:
     """Return this process's environment with `variables` set, for a child process."""
     return {**os.environ, **variables}
@@ -156,12 +216,14 @@ def _parse(setting, text: str) -> object:
     kind = next(item for item in (get_args(setting.type) or (setting.type,)) if item is not type(None))
     if setting.type == tuple[str, ...]:
         return tuple(part.strip() for part in text.split(",") if part.strip())
+    if setting.name == "time_zone":
+        return _parse_zone(variable, text)
     if kind is bool:
         return _parse_switch(variable, text)
     if kind is int:
         return _parse_positive(variable, text, int, "a whole number")
     if kind is float:
-        return _parse_positive(variable, text, float, "a number")
+        return _parse_number(setting, text)
     return kind(text)
 
 
@@ -169,6 +231,19 @@ def _parse_switch(variable: str, text: str) -> bool:
     if text.lower() not in ("true", "false"):
         raise SettingsError(f"{variable}={text!r} must be true or false")
     return text.lower() == "true"
+
+
+def _parse_zone(variable: str, text: str) -> str:
+    try:
+        return ZoneInfo(text).key
+    except (KeyError, ValueError, OSError):  # A name that is not there, a path, and a directory of zones.
+        raise SettingsError(f"{variable}={text!r} must be the name of a time zone, for example Asia/Shanghai") from None
+
+
+def _parse_number(setting, text: str) -> float:
+    if setting.metadata["may_be_zero"] and text in ("0", "0.0"):
+        return 0.0
+    return _parse_positive(setting.metadata["variable"], text, float, "a number")
 
 
 def _parse_positive(variable: str, text: str, kind: type, what: str) -> int | float:

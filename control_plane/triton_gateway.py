@@ -1,7 +1,7 @@
 """The only module that talks to Triton (gRPC). Its client's exceptions stop here. Knows nothing of HTTP or catalogs."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
 
@@ -19,8 +19,18 @@ from control_plane.errors import (
     ModelNotLoadedError,
     TritonUnavailableError,
 )
+from control_plane.generation.request import GenerationEvent, GenerationRequest
 from control_plane.triton_config import PLACEMENT_PARAMETER
-from export.contract import EMBEDDING_OUTPUT, MAX_BATCH_SIZE, SECRET_HEADER, TEXT_INPUT, TOKEN_COUNT_OUTPUT
+from control_plane.triton_generation import StreamBrokenError, stream_generation
+from export.contract import (
+    EMBEDDING_OUTPUT,
+    LABELS_OUTPUT,
+    MAX_BATCH_SIZE,
+    SCORES_OUTPUT,
+    SECRET_HEADER,
+    TEXT_INPUT,
+    TOKEN_COUNT_OUTPUT,
+)
 
 # Triton's gRPC front end expects the header of a restricted API under this prefix (Triton: inference protocols page).
 _GRPC_SECRET_HEADER = f"triton-grpc-protocol-{SECRET_HEADER}"
@@ -48,6 +58,16 @@ class Embeddings:
     model_version: str        # the Triton version that answered
 
 
+@dataclass(frozen=True)
+class Classification:
+    """The answer of an intent model; which labels hold is what the thresholds of the version's manifest say."""
+
+    scores: np.ndarray        # float32 [texts, labels]
+    labels: tuple[str, ...]   # in the order of the scores
+    token_counts: np.ndarray  # int32 [texts]
+    model_version: str        # the Triton version that answered
+
+
 class TritonGateway:
     """One Triton server."""
 
@@ -57,6 +77,7 @@ class TritonGateway:
         self._inference_timeout_s = inference_timeout_s
         self._load_timeout_s = load_timeout_s
         self._client: triton.InferenceServerClient | None = None
+        self._streams: grpc.Channel | None = None
         self._client_lock = threading.Lock()
 
     def is_live(self) -> bool:
@@ -115,17 +136,44 @@ class TritonGateway:
         Raises ModelNotLoadedError, InferenceRejectedError, InferenceTimeoutError, InferenceError, BrokenModelError or
         TritonUnavailableError.
         """
+        results = self._infer(name, texts, parameters, version, max_batch_size, request_id)
+        return Embeddings(
+            vectors=_rows(results, EMBEDDING_OUTPUT), token_counts=_rows(results, TOKEN_COUNT_OUTPUT)[:, 0],
+            model_version=results[0].get_response().model_version)
+
+    def classify(self, name: str, texts: Sequence[str], parameters: dict[str, str | bool] | None = None,
+                 version: int | None = None, max_batch_size: int = MAX_BATCH_SIZE, request_id: str = "",
+                 timeout_s: float | None = None) -> Classification:
+        """Score every label of an intent model for each of `texts`; otherwise as `embed`, errors included."""
+        results = self._infer(name, texts, parameters, version, max_batch_size, request_id, timeout_s)
+        return Classification(
+            scores=_rows(results, SCORES_OUTPUT),
+            labels=tuple(label.decode() for label in results[0].as_numpy(LABELS_OUTPUT)[0]),
+            token_counts=_rows(results, TOKEN_COUNT_OUTPUT)[:, 0],
+            model_version=results[0].get_response().model_version)
+
+    def _infer(self, name: str, texts: Sequence[str], parameters: dict[str, str | bool] | None, version: int | None,
+               max_batch_size: int, request_id: str, timeout_s: float | None = None) -> list[triton.InferResult]:
+        """Return the answers to all texts, in as many parts as the batch limit asks for, in order."""
+        timeout_s = timeout_s or self._inference_timeout_s
         chunks = [texts[start:start + max_batch_size] for start in range(0, len(texts), max_batch_size)]
         try:
-            results = list(self._infer_all(name, chunks, {
+            return list(self._infer_all(name, chunks, {
                 "model_version": "" if version is None else str(version), "parameters": parameters,
-                "request_id": request_id, "client_timeout": self._inference_timeout_s}))
+                "request_id": request_id, "client_timeout": timeout_s}))
         except InferenceServerException as error:
-            raise self._inference_error(name, error) from error
-        return Embeddings(
-            vectors=np.concatenate([result.as_numpy(EMBEDDING_OUTPUT) for result in results]),
-            token_counts=np.concatenate([result.as_numpy(TOKEN_COUNT_OUTPUT)[:, 0] for result in results]),
-            model_version=results[0].get_response().model_version)
+            raise self._inference_error(name, error, timeout_s) from error
+
+    def generate(self, name: str, request: GenerationRequest, version: int, request_id: str,
+                 timeout_s: float) -> Generator[GenerationEvent, None, None]:
+        """Yield the pieces of the answers; closing the generator cancels the generation. Raises as `embed` does."""
+        try:
+            yield from stream_generation(self._channel(), name, version, request, request_id, timeout_s)
+        except grpc.RpcError as error:
+            named = InferenceServerException(error.details(), str(error.code()))
+            raise self._inference_error(name, named, timeout_s) from error
+        except StreamBrokenError as error:
+            raise self._inference_error(name, InferenceServerException(str(error)), timeout_s) from error
 
     def _infer_all(self, name: str, chunks: list[Sequence[str]], options: dict) -> Iterator:
         if len(chunks) == 1:  # The common case needs no threads to meet.
@@ -157,6 +205,14 @@ class TritonGateway:
                     self._client = triton.InferenceServerClient(self.address, channel_args=_CHANNEL_OPTIONS)
         return self._client
 
+    def _channel(self) -> grpc.Channel:
+        """Open the streams' own channel on first use, for the same reason."""
+        if self._streams is None:
+            with self._client_lock:
+                if self._streams is None:
+                    self._streams = grpc.insecure_channel(self.address, options=_CHANNEL_OPTIONS)
+        return self._streams
+
     def _load_error(self, name: str, error: InferenceServerException) -> Exception:
         if _code(error) == grpc.StatusCode.UNAVAILABLE and not self.is_live():
             return self._unreachable(error)
@@ -165,12 +221,12 @@ class TritonGateway:
                                         "model's state tells when it is done")
         return ModelLoadError(name, error.message())
 
-    def _inference_error(self, name: str, error: InferenceServerException) -> Exception:
+    def _inference_error(self, name: str, error: InferenceServerException, timeout_s: float) -> Exception:
         code, message = _code(error), error.message()
         if code == grpc.StatusCode.INVALID_ARGUMENT:
             return InferenceRejectedError(message)
         if code == grpc.StatusCode.DEADLINE_EXCEEDED:
-            return InferenceTimeoutError(f"model {name!r} did not answer within {self._inference_timeout_s:g} s")
+            return InferenceTimeoutError(f"model {name!r} did not answer within {timeout_s:g} s")
         if code == grpc.StatusCode.NOT_FOUND or "not ready" in message or "not at ready state" in message:
             return ModelNotLoadedError(name)
         if code == grpc.StatusCode.UNAVAILABLE:
@@ -187,6 +243,10 @@ def _text_tensor(texts: Sequence[str]) -> triton.InferInput:
     tensor = triton.InferInput(TEXT_INPUT, [len(texts), 1], "BYTES")
     tensor.set_data_from_numpy(np.array([text.encode() for text in texts], dtype=object)[:, None])
     return tensor
+
+
+def _rows(results: Sequence[triton.InferResult], output: str) -> np.ndarray:
+    return np.concatenate([result.as_numpy(output) for result in results])
 
 
 def _code(error: InferenceServerException) -> grpc.StatusCode | None:

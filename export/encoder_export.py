@@ -1,4 +1,8 @@
-"""Exports an embedding checkpoint to a version in the model repository: load, trace, prove, publish."""
+"""Exports an embedding checkpoint to a version in the model repository: load, trace, prove, publish.
+
+What an encoder with a head needs as well is here once (write_encoder, describe_encoder); export.intent_export has the
+rest of that.
+"""
 
 import dataclasses
 import datetime
@@ -7,21 +11,23 @@ from dataclasses import dataclass
 from importlib.metadata import version as package_version
 from pathlib import Path
 
+import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
 
 from export.catalog import CatalogEntry
 from export.checkpoint_model import load_sentence_transformer
-from export.contract import CONFIG_FILE, EMBEDDING, MODEL_FILE, TOKENIZER_FILE, version_numbers
+from export.contract import EMBEDDING, EMBEDDING_OUTPUT, MODEL_FILE, TOKENIZER_FILE
 from export.encoder_graph import export_graph, pools_prompt
 from export.errors import UnsupportedModelError
 from export.golden import GOLDEN_TEXT
-from export.manifest import EncoderManifest, read_manifest, sha256_of
+from export.manifest import EncoderManifest, sha256_of
 from export.onnx_precision import fuse_graph, quantize_graph
 from export.parity import MIN_COSINE, prove_parity
 from export.publish import publish_version, stage_version
 from export.sources.checkpoint import Checkpoint
-from export.triton_config import embedding_dimension, encoder_config
+from export.succession import check_dimension, check_task
+from export.triton_config import encoder_config
 
 STEPS = ("load checkpoint", "trace graph", "fit engine", "write tokenizer", "prove parity", "publish")
 _RECORDED_PACKAGES = ("torch", "transformers", "sentence-transformers", "onnx", "onnxruntime", "openvino")
@@ -38,6 +44,7 @@ class ExportRequest:
     engine: str
     precision: str
     min_cosine: float | None = None  # None: the project's bound, which int8 cannot use
+    forced: bool = False             # publish a decoder also when it misses its quality bound
 
 
 def export_encoder(request: ExportRequest, on_step: Callable[[str], None] = lambda step: None) -> Path:
@@ -52,14 +59,13 @@ def export_encoder(request: ExportRequest, on_step: Callable[[str], None] = lamb
     model = load_sentence_transformer(request.checkpoint.path)
     _apply_catalog_prompts(model, request.entry)
     with stage_version(request.repository, request.name) as (staging, version):
-        _check_same_dimension(request.repository / request.name, model.get_embedding_dimension())
-        on_step(STEPS[1])
-        export_graph(model, staging / MODEL_FILE)
-        on_step(STEPS[2])
-        _fit_engine(model, staging / MODEL_FILE, request)
-        on_step(STEPS[3])
-        model.tokenizer.backend_tokenizer.save(str(staging / TOKENIZER_FILE))
-        manifest = _describe(model, staging, version, request)
+        check_task(request.repository / request.name, EMBEDDING, EMBEDDING_OUTPUT)
+        check_dimension(request.repository / request.name, model.get_embedding_dimension())
+        write_encoder(model, staging, request.engine, request.precision, on_step)
+        manifest = EncoderManifest(
+            model=request.name, version=version, task=EMBEDDING,
+            source=request.checkpoint.source, revision=request.checkpoint.revision,
+            engine=request.engine, precision=request.precision, **describe_encoder(model, staging))
         manifest.write(staging)
         on_step(STEPS[4])
         figures = prove_parity(model, staging, request.min_cosine or MIN_COSINE)
@@ -69,6 +75,30 @@ def export_encoder(request: ExportRequest, on_step: Callable[[str], None] = lamb
         return publish_version(staging, version, encoder_config(request.name, manifest.dimension))
 
 
+def write_encoder(model: SentenceTransformer, staging: Path, engine: str, precision: str,
+                  on_step: Callable[[str], None], head: torch.nn.Module | None = None) -> None:
+    """Write the graph, fitted to its engine, and the tokeniser of `model`, with its `head` where it has one."""
+    on_step(STEPS[1])
+    export_graph(model, staging / MODEL_FILE, head)
+    on_step(STEPS[2])
+    _fit_engine(model, staging / MODEL_FILE, engine, precision)
+    on_step(STEPS[3])
+    model.tokenizer.backend_tokenizer.save(str(staging / TOKENIZER_FILE))
+
+
+def describe_encoder(model: SentenceTransformer, staging: Path) -> dict:
+    """Return those fields of an EncoderManifest that say what `model` and the files of `staging` are."""
+    return {
+        "dimension": model.get_embedding_dimension(), "max_tokens": model.max_seq_length,
+        "pad_token_id": model.tokenizer.pad_token_id,
+        "pooling": _pooling_modes(model), "pools_prompt": pools_prompt(model),
+        "normalized": isinstance(model[-1], Normalize),
+        "prompts": dict(model.prompts), "default_prompt": model.default_prompt_name,
+        "created_at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "built_with": {name: package_version(name) for name in _RECORDED_PACKAGES},
+        "files": {path.name: sha256_of(path) for path in sorted(staging.iterdir())}}
+
+
 def _apply_catalog_prompts(model: SentenceTransformer, entry: CatalogEntry) -> None:
     """Give the model the catalog's prompts where the checkpoint brings none of its own."""
     if not any(model.prompts.values()) and entry.prompts:
@@ -76,44 +106,14 @@ def _apply_catalog_prompts(model: SentenceTransformer, entry: CatalogEntry) -> N
         model.default_prompt_name = entry.default_prompt
 
 
-def _check_same_dimension(model_dir: Path, dimension: int) -> None:
-    """Refuse a version whose vectors could not be compared with those that clients have stored."""
-    versions = version_numbers(model_dir)
-    existing = read_manifest(model_dir / str(versions[-1])).dimension if versions else None
-    if existing not in (None, dimension):
-        raise UnsupportedModelError(f"{model_dir.name} has {existing} dimensions and this checkpoint {dimension}: "
-                                    "stored vectors would no longer compare; export it under another --name")
-    # config.pbtxt outlives its versions, because people edit it.
-    config_file = model_dir / CONFIG_FILE
-    configured = embedding_dimension(config_file.read_text(encoding="utf-8")) if config_file.exists() else None
-    if configured not in (None, dimension):
-        raise UnsupportedModelError(f"{config_file} says {configured} dimensions and this checkpoint has {dimension}; "
-                                    "export it under another --name, or remove that file")
-
-
-def _fit_engine(model: SentenceTransformer, path: Path, request: ExportRequest) -> None:
+def _fit_engine(model: SentenceTransformer, path: Path, engine: str, precision: str) -> None:
     """Rewrite the graph for ONNX Runtime; OpenVINO fuses by itself and does not read fused operators."""
-    if request.engine != "onnxruntime":
+    if engine != "onnxruntime":
         return
     config = model[0].auto_model.config
     fuse_graph(path, config.num_attention_heads, config.hidden_size)
-    if request.precision == "int8":
+    if precision == "int8":
         quantize_graph(path)
-
-
-def _describe(model: SentenceTransformer, staging: Path, version: int, request: ExportRequest) -> EncoderManifest:
-    return EncoderManifest(
-        model=request.name, version=version, task=EMBEDDING,
-        source=request.checkpoint.source, revision=request.checkpoint.revision,
-        engine=request.engine, precision=request.precision,
-        dimension=model.get_embedding_dimension(), max_tokens=model.max_seq_length,
-        pad_token_id=model.tokenizer.pad_token_id,
-        pooling=_pooling_modes(model), pools_prompt=pools_prompt(model),
-        normalized=isinstance(model[-1], Normalize),
-        prompts=dict(model.prompts), default_prompt=model.default_prompt_name,
-        created_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        built_with={name: package_version(name) for name in _RECORDED_PACKAGES},
-        files={path.name: sha256_of(path) for path in sorted(staging.iterdir())})
 
 
 def _golden_embedding(model: SentenceTransformer) -> tuple[float, ...]:

@@ -1,5 +1,5 @@
-"""A sentence-transformers model to one ONNX graph, from packed token ids to embeddings. Knows nothing of tokenisers or
-files around the graph.
+"""A sentence-transformers model to one ONNX graph, from packed token ids to embeddings or to the scores of a head.
+Knows nothing of tokenisers or files around the graph.
 
 After the body the graph is traced from sentence-transformers' own modules, so pooling in every mode, Dense layers and
 normalisation are inside it and mean what they mean there.
@@ -17,6 +17,7 @@ from export.contract import (
     POOLING_MASK,
     POSITION_IDS,
     RAW_EMBEDDING,
+    SCORES,
     SEGMENT_IDS,
     TOKEN_INDEX,
     UNIT_EMBEDDING,
@@ -29,18 +30,22 @@ _TEXT_INPUTS = (TOKEN_INDEX, POOLING_MASK)
 
 
 class EncoderGraph(torch.nn.Module):
-    """Packed rows to a raw and a unit embedding of each text; export.contract describes the tensors."""
+    """Packed rows to a raw and a unit embedding of each text, or to what `head` makes of the unit embedding.
 
-    def __init__(self, model: SentenceTransformer) -> None:
+    export.contract describes the tensors.
+    """
+
+    def __init__(self, model: SentenceTransformer, head: torch.nn.Module | None = None) -> None:
         super().__init__()
         transformer, *modules = model
         if isinstance(modules[-1], Normalize):
             modules = modules[:-1]  # Both forms are outputs, so that a request can choose.
         self.body = transformer.auto_model
         self.modules_in_order = torch.nn.ModuleList(modules)
+        self.head = head
 
     def forward(self, input_ids: torch.Tensor, position_ids: torch.Tensor, segment_ids: torch.Tensor,
-                token_index: torch.Tensor, pooling_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+                token_index: torch.Tensor, pooling_mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Run the body on the rows, lay the texts out one under another, then run the other modules."""
         hidden = run_packed(self.body, input_ids, position_ids, segment_ids)  # [rows, row_tokens, hidden]
         flat = hidden.reshape(-1, hidden.shape[-1])
@@ -49,21 +54,26 @@ class EncoderGraph(torch.nn.Module):
         for module in self.modules_in_order:
             features = module(features)
         raw = features["sentence_embedding"]
-        return raw, torch.nn.functional.normalize(raw, p=2, dim=1)
+        unit = torch.nn.functional.normalize(raw, p=2, dim=1)
+        return (raw, unit) if self.head is None else (self.head(unit),)
 
 
-def export_graph(model: SentenceTransformer, path: Path) -> None:
-    """Trace `model` and write `path`; every dimension of the inputs stays dynamic."""
+def export_graph(model: SentenceTransformer, path: Path, head: torch.nn.Module | None = None) -> None:
+    """Trace `model`, with a `head` after it where there is one, and write `path`; all inputs stay dynamic.
+
+    `head` takes unit embeddings, float32 [texts, dimension], and gives scores, float32 [texts, labels].
+    """
+    outputs = (RAW_EMBEDDING, UNIT_EMBEDDING) if head is None else (SCORES,)
     axes = {name: {0: "rows", 1: "row_tokens"} for name in _ROW_INPUTS}
     axes |= {name: {0: "texts", 1: "text_tokens"} for name in _TEXT_INPUTS}
-    axes |= {name: {0: "texts"} for name in (RAW_EMBEDDING, UNIT_EMBEDDING)}
+    axes |= {name: {0: "texts"} for name in outputs}
     with torch.no_grad(), warnings.catch_warnings():
         # The tracer warns of every shape it reads as a constant; the parity gate, which varies all of them, is the
         # check that none of them matters.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            EncoderGraph(model).eval(), _example(), str(path), input_names=[*_ROW_INPUTS, *_TEXT_INPUTS],
-            output_names=[RAW_EMBEDDING, UNIT_EMBEDDING], dynamic_axes=axes, opset_version=_OPSET, dynamo=False)
+            EncoderGraph(model, head).eval(), _example(), str(path), input_names=[*_ROW_INPUTS, *_TEXT_INPUTS],
+            output_names=list(outputs), dynamic_axes=axes, opset_version=_OPSET, dynamo=False)
 
 
 def pools_prompt(model: SentenceTransformer) -> bool:

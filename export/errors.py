@@ -6,6 +6,8 @@
         ├── UnknownModelError       no catalog entry, path or hub id of that name
         ├── SourceError             no source gave the checkpoint; lists each one tried and why it failed
         ├── UnsupportedModelError   an architecture, module or option that the export does not know
+        ├── IntentCheckpointError   a trained classifier is damaged or contradicts itself
+        ├── QualityError            an exported decoder predicts too differently from the original
         └── ParityError             the exported model does not compute what the original computes
 """
 
@@ -30,6 +32,14 @@ class SourceError(ExportError):
 
 class UnsupportedModelError(ExportError):
     """The checkpoint uses an architecture, a module or an option that the export does not know."""
+
+
+class IntentCheckpointError(ExportError):
+    """A trained classifier is damaged or contradicts itself; the message names file and field."""
+
+
+class QualityError(ExportError):
+    """An exported decoder does not run, or predicts other tokens than the original beyond its precision's bound."""
 
 
 class ParityError(ExportError):

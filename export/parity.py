@@ -1,13 +1,14 @@
 """The parity gate: a staged version must compute what sentence-transformers computes in float32.
 
 The staged version is run by the serving code in a process of its own (`python -m serving.encode`), so that what is
-proven is what will serve. Knows nothing of how the version was made.
+proven is what will serve. Knows nothing of how the version was made, nor of heads (export.intent_parity).
 """
 
 import io
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,18 @@ from export.golden import GoldenBatch, golden_batches, golden_texts
 MIN_COSINE = 0.9999
 # Cosine does not see length. Embeddings that are not normalised must also have the right length.
 MAX_NORM_ERROR = 0.01
+
+Reference = Callable[[list[str], str | None], np.ndarray]  # texts, prompt name -> float32 [texts, width]
+
+
+@dataclass(frozen=True)
+class GoldenRows:
+    """Every row of every batch composition, as the original computes it and as the staged version does."""
+
+    texts: list[str]        # of each row
+    expected: np.ndarray    # float32 [rows, width]
+    found: np.ndarray       # float32 [rows, width]
+    batches: int
 
 
 @dataclass(frozen=True)
@@ -38,10 +51,8 @@ class ParityFigures:
 
 def prove_parity(model: SentenceTransformer, version_dir: Path, required_cosine: float) -> ParityFigures:
     """Compare the staged version with `model`; raises ParityError with the figures when it is not equal enough."""
-    texts = golden_texts(model.max_seq_length)
-    batches = golden_batches(len(texts), sorted(_real_prompts(model)))
-    actual = _run_staged(version_dir, texts, batches)
-    figures = _compare(model, texts, batches, actual, required_cosine)
+    rows = run_golden(model, version_dir, lambda texts, prompt_name: _embed(model, texts, prompt_name))
+    figures = _compare(rows, required_cosine)
     if not figures.min_cosine >= required_cosine:  # also catches NaN
         raise ParityError(f"lowest cosine to sentence-transformers is {figures.min_cosine:.6f} but {required_cosine} "
                           f"is required (worst text: {figures.worst_text!r}); the repository is unchanged")
@@ -51,12 +62,31 @@ def prove_parity(model: SentenceTransformer, version_dir: Path, required_cosine:
     return figures
 
 
-def _real_prompts(model: SentenceTransformer) -> set[str]:
-    return {name for name, prompt in model.prompts.items() if prompt}
+def run_golden(model: SentenceTransformer, version_dir: Path, reference: Reference) -> GoldenRows:
+    """Run the golden texts of `model` through the staged version, in every composition and with every prompt.
+
+    Raises ParityError when the version does not run, or answers in another shape than `reference`.
+    """
+    texts = golden_texts(model.max_seq_length)
+    batches = golden_batches(len(texts), sorted(name for name, prompt in model.prompts.items() if prompt))
+    references = {name: reference(texts, name) for name in {batch.prompt_name for batch in batches}}
+    expected = [references[batch.prompt_name][list(batch.indices)] for batch in batches]
+    found = _run_staged(version_dir, texts, batches)
+    for batch_found, batch_expected in zip(found, expected, strict=True):
+        if batch_found.shape != batch_expected.shape:
+            raise ParityError(f"the exported model gives shape {batch_found.shape}, the original "
+                              f"{batch_expected.shape}")
+    return GoldenRows([texts[index] for batch in batches for index in batch.indices], np.concatenate(expected),
+                      np.concatenate(found), len(batches))
+
+
+def shorten(text: str) -> str:
+    """Return as much of a text as an error and a manifest need to name it."""
+    return text[:40]
 
 
 def _run_staged(version_dir: Path, texts: list[str], batches: list[GoldenBatch]) -> list[np.ndarray]:
-    """Embed every batch with the serving code; returns float32 [rows, dimension] for each."""
+    """Encode every batch with the serving code; returns float32 [rows, width] for each."""
     job = {"batches": [{"texts": [texts[index] for index in batch.indices], "prompt_name": batch.prompt_name}
                        for batch in batches]}
     run = subprocess.run([sys.executable, "-m", "serving.encode", str(version_dir)],
@@ -68,29 +98,18 @@ def _run_staged(version_dir: Path, texts: list[str], batches: list[GoldenBatch])
         return [arrays[str(index)] for index in range(len(batches))]
 
 
-def _compare(model: SentenceTransformer, texts: list[str], batches: list[GoldenBatch], actual: list[np.ndarray],
-             required_cosine: float) -> ParityFigures:
-    references: dict[str | None, np.ndarray] = {}
-    rows = []
-    for batch, found in zip(batches, actual, strict=True):
-        if batch.prompt_name not in references:
-            references[batch.prompt_name] = _reference(model, texts, batch.prompt_name)
-        expected = references[batch.prompt_name][list(batch.indices)]
-        if found.shape != expected.shape:
-            raise ParityError(f"the exported model gives shape {found.shape}, sentence-transformers {expected.shape}")
-        rows.append((np.array(batch.indices), expected, found))
-    indices, expected, found = (np.concatenate(parts) for parts in zip(*rows, strict=True))
-    lengths, found_lengths = np.linalg.norm(expected, axis=1), np.linalg.norm(found, axis=1)
+def _compare(rows: GoldenRows, required_cosine: float) -> ParityFigures:
+    lengths, found_lengths = np.linalg.norm(rows.expected, axis=1), np.linalg.norm(rows.found, axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):  # A zero vector gives NaN, which is no parity.
-        cosines = np.sum(expected * found, axis=1, dtype=np.float64) / (lengths * found_lengths)
+        cosines = np.sum(rows.expected * rows.found, axis=1, dtype=np.float64) / (lengths * found_lengths)
         norm_errors = np.abs(found_lengths / lengths - 1)
     worst = int(np.argmin(cosines))
     return ParityFigures(
         min_cosine=float(cosines[worst]), max_norm_error=float(np.max(norm_errors)),
-        max_abs_difference=float(np.max(np.abs(expected - found))), rows=len(indices), batches=len(batches),
-        required_cosine=required_cosine, worst_text=texts[indices[worst]][:40])
+        max_abs_difference=float(np.max(np.abs(rows.expected - rows.found))), rows=len(rows.texts),
+        batches=rows.batches, required_cosine=required_cosine, worst_text=shorten(rows.texts[worst]))
 
 
-def _reference(model: SentenceTransformer, texts: list[str], prompt_name: str | None) -> np.ndarray:
+def _embed(model: SentenceTransformer, texts: list[str], prompt_name: str | None) -> np.ndarray:
     """Embed each text alone, so that no padding is involved; float32 [texts, dimension]."""
     return model.encode(texts, prompt_name=prompt_name, batch_size=1, convert_to_numpy=True, show_progress_bar=False)

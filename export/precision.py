@@ -2,13 +2,17 @@
 
 from pathlib import Path
 
+from export.contract import TEXT_GENERATION
 from export.errors import UnsupportedModelError
 
 # int8 is ONNX Runtime's dynamic quantisation; bf16 is computed by OpenVINO from the float32 graph.
 SUPPORTED = {"openvino": ("fp32", "bf16"), "onnxruntime": ("fp32", "int8")}
-ENGINES = tuple(SUPPORTED)
-PRECISIONS = ("fp32", "bf16", "int8")
 DEFAULT_ENGINE = "openvino"
+# Decoders: int8 and int4 are weights in blocks (MatMulNBits).
+CUDA_ENGINE = "onnxruntime-cuda"
+GENERATOR_SUPPORTED = {"onnxruntime": ("int8", "int4", "fp32"), CUDA_ENGINE: ("fp16", "bf16", "int4")}
+ENGINES = tuple(dict.fromkeys((*SUPPORTED, *GENERATOR_SUPPORTED)))
+PRECISIONS = ("fp32", "fp16", "bf16", "int8", "int4")
 _BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
 _CPUINFO = Path("/proc/cpuinfo")
 
@@ -18,12 +22,33 @@ def choose_precision(engine: str, precision: str | None, cpuinfo: Path = _CPUINF
 
     Raises UnsupportedModelError naming the combinations that exist.
     """
-    if precision is None:
+    if precision is None and engine in SUPPORTED:
         return "bf16" if "bf16" in SUPPORTED[engine] and _BF16_FLAGS & _processor_flags(cpuinfo) else "fp32"
-    if precision not in SUPPORTED[engine]:
-        known = "; ".join(f"{name}: {', '.join(values)}" for name, values in SUPPORTED.items())
-        raise UnsupportedModelError(f"engine {engine} has no precision {precision}; supported are {known}")
+    if precision not in SUPPORTED.get(engine, ()):
+        raise _unsupported(engine, precision, SUPPORTED)
     return precision
+
+
+def choose_format(task: str | None, engine: str | None, precision: str | None) -> tuple[str, str]:
+    """Return engine and precision for a model of `task`, None standing for the default of the task.
+
+    A decoder is int8 on CPUs and fp16 on CUDA by default. Raises UnsupportedModelError naming the combinations that
+    exist.
+    """
+    if task != TEXT_GENERATION:
+        engine = engine or DEFAULT_ENGINE
+        return engine, choose_precision(engine, precision)
+    engine = engine or "onnxruntime"
+    known = GENERATOR_SUPPORTED.get(engine, ())
+    if not known or precision not in (None, *known):
+        raise _unsupported(engine, precision, GENERATOR_SUPPORTED)
+    return engine, precision or known[0]
+
+
+def _unsupported(engine: str, precision: str | None, supported: dict[str, tuple[str, ...]]) -> UnsupportedModelError:
+    known = "; ".join(f"{name}: {', '.join(values)}" for name, values in supported.items())
+    what = f"has no precision {precision}" if precision else "does not run this kind of model"
+    return UnsupportedModelError(f"engine {engine} {what}; supported are {known}")
 
 
 def _processor_flags(cpuinfo: Path) -> set[str]:

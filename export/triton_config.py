@@ -2,7 +2,35 @@
 
 import re
 
-from export.contract import EMBEDDING_OUTPUT, MAX_BATCH_SIZE, TEXT_ENCODER_BACKEND, TEXT_INPUT, TOKEN_COUNT_OUTPUT
+from export.contract import (
+    CUMULATIVE_LOGPROB_OUTPUT,
+    DROPPED_OUTPUT,
+    EMBEDDING_OUTPUT,
+    EXCLUDE_PROMPT_INPUT,
+    FINISH_REASON_OUTPUT,
+    INDEX_OUTPUT,
+    INPUT_TOKENS_OUTPUT,
+    LABELS_OUTPUT,
+    LOGPROBS_OUTPUT,
+    MAX_BATCH_SIZE,
+    MESSAGES_INPUT,
+    OUTPUT_TOKENS_OUTPUT,
+    PROMPT_INPUT,
+    RETURN_CUMULATIVE_LOGPROB_INPUT,
+    RETURN_FINISH_REASON_INPUT,
+    RETURN_INPUT_TOKENS_INPUT,
+    RETURN_LOGPROBS_INPUT,
+    RETURN_OUTPUT_TOKENS_INPUT,
+    SAMPLING_INPUT,
+    SCORES_OUTPUT,
+    STREAM_INPUT,
+    TEXT_ENCODER_BACKEND,
+    TEXT_GENERATOR_BACKEND,
+    TEXT_INPUT,
+    TEXT_OUTPUT,
+    TOKEN_COUNT_OUTPUT,
+    TOOLS_INPUT,
+)
 
 _ENCODER = """\
 name: "{name}"
@@ -10,7 +38,7 @@ backend: "{backend}"
 max_batch_size: {max_batch_size}
 input [ {{ name: "{text}" data_type: TYPE_STRING dims: [ 1 ] }} ]
 output [
-  {{ name: "{embedding}" data_type: TYPE_FP32 dims: [ {dimension} ] }},
+{outputs}
   {{ name: "{token_count}" data_type: TYPE_INT32 dims: [ 1 ] }}
 ]
 instance_group [ {{ count: 1 kind: KIND_CPU }} ]
@@ -18,14 +46,71 @@ instance_group [ {{ count: 1 kind: KIND_CPU }} ]
 dynamic_batching {{ max_queue_delay_microseconds: 0 }}
 """
 
+_GENERATOR = """\
+name: "{name}"
+backend: "{backend}"
+max_batch_size: 0
+# One request has many responses: a piece of text each.
+model_transaction_policy {{ decoupled: true }}
+input [
+{inputs}
+]
+output [
+{outputs}
+]
+instance_group [ {{ count: 1 kind: KIND_CPU }} ]
+# parameters: slots, context_tokens, memory_mb, queue_length, queue_timeout_s, prefill_chunk_tokens (docs/generation.md)
+"""
+_GENERATOR_INPUTS = {
+    PROMPT_INPUT: "TYPE_STRING", MESSAGES_INPUT: "TYPE_STRING", TOOLS_INPUT: "TYPE_STRING",
+    SAMPLING_INPUT: "TYPE_STRING", STREAM_INPUT: "TYPE_BOOL", EXCLUDE_PROMPT_INPUT: "TYPE_BOOL",
+    RETURN_FINISH_REASON_INPUT: "TYPE_BOOL", RETURN_CUMULATIVE_LOGPROB_INPUT: "TYPE_BOOL",
+    RETURN_LOGPROBS_INPUT: "TYPE_BOOL", RETURN_INPUT_TOKENS_INPUT: "TYPE_BOOL",
+    RETURN_OUTPUT_TOKENS_INPUT: "TYPE_BOOL",
+}
+_GENERATOR_OUTPUTS = {
+    TEXT_OUTPUT: "TYPE_STRING", FINISH_REASON_OUTPUT: "TYPE_STRING", INPUT_TOKENS_OUTPUT: "TYPE_UINT32",
+    OUTPUT_TOKENS_OUTPUT: "TYPE_UINT32", CUMULATIVE_LOGPROB_OUTPUT: "TYPE_FP32", LOGPROBS_OUTPUT: "TYPE_STRING",
+    INDEX_OUTPUT: "TYPE_INT32", DROPPED_OUTPUT: "TYPE_UINT32",
+}
+
+
+def generator_config(name: str) -> str:
+    """Return the config.pbtxt of a text generator; its tensors are those of Triton's vLLM backend and more."""
+    inputs = (f'  {{ name: "{tensor}" data_type: {kind} dims: [ 1 ] optional: true }}'
+              for tensor, kind in _GENERATOR_INPUTS.items())
+    outputs = (f'  {{ name: "{tensor}" data_type: {kind} dims: [ -1 ] }}'
+               for tensor, kind in _GENERATOR_OUTPUTS.items())
+    return _GENERATOR.format(name=name, backend=TEXT_GENERATOR_BACKEND, inputs=",\n".join(inputs),
+                             outputs=",\n".join(outputs))
+
 
 def encoder_config(name: str, dimension: int) -> str:
     """Return the config.pbtxt of an embedding model (source: Triton's model configuration page)."""
-    return _ENCODER.format(name=name, backend=TEXT_ENCODER_BACKEND, max_batch_size=MAX_BATCH_SIZE, text=TEXT_INPUT,
-                           embedding=EMBEDDING_OUTPUT, token_count=TOKEN_COUNT_OUTPUT, dimension=dimension)
+    return _text_encoder_config(name, _output(EMBEDDING_OUTPUT, "TYPE_FP32", dimension))
+
+
+def intent_config(name: str) -> str:
+    """Return the config.pbtxt of an intent model; its versions may differ in how many labels they have."""
+    return _text_encoder_config(name, _output(SCORES_OUTPUT, "TYPE_FP32", -1),
+                                _output(LABELS_OUTPUT, "TYPE_STRING", -1))
+
+
+def states_output(config: str, name: str) -> bool:
+    """Return whether a config.pbtxt has an output of that name."""
+    return re.search(rf'\{{[^{{}}]*name:\s*"{name}"', config) is not None  # in braces: the model has a name as well
 
 
 def embedding_dimension(config: str) -> int | None:
     """Return the dimension that a config.pbtxt gives the embedding, None where it gives none."""
     output = re.search(rf'name:\s*"{EMBEDDING_OUTPUT}"[^}}]*?dims:\s*\[\s*(\d+)\s*\]', config)
     return int(output.group(1)) if output else None
+
+
+def _text_encoder_config(name: str, *outputs: str) -> str:
+    return _ENCODER.format(name=name, backend=TEXT_ENCODER_BACKEND, max_batch_size=MAX_BATCH_SIZE, text=TEXT_INPUT,
+                           outputs="\n".join(outputs), token_count=TOKEN_COUNT_OUTPUT)
+
+
+def _output(name: str, data_type: str, size: int) -> str:
+    return f'  {{ name: "{name}" data_type: {data_type} dims: [ {size} ] }},'

@@ -1,8 +1,8 @@
-"""Embeds texts with a version directory, without a server: `python -m serving.encode VERSION_DIR < job > result`.
+"""Runs texts through a version directory, without a server: `python -m serving.encode VERSION_DIR < job > result`.
 
 The export proves a version through this program, so what is proven is the code that serves. The job is JSON,
 {"batches": [{"texts": [...], "prompt_name": null}, ...]}; the result is a NumPy .npz with arrays "0", "1", … of
-float32 [texts, dimension], one for each batch.
+float32 [texts, dimension] or [texts, labels], one for each batch.
 """
 
 import io
@@ -27,7 +27,7 @@ def encode_job(version_dir: Path, job: dict) -> bytes:
         result = encoder.encode(batch["texts"], [options] * len(batch["texts"]))
         if result.errors:
             raise next(iter(result.errors.values()))
-        arrays[str(index)] = result.embeddings
+        arrays[str(index)] = result.vectors
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     return buffer.getvalue()

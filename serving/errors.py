@@ -2,10 +2,16 @@
 
     ConchError
     └── ServingError
-        ├── EncodeError             one text cannot be embedded; fails its own request only
+        ├── EncodeError             one text cannot be taken; fails its own request only
         │   ├── InvalidTextError    not UTF-8
         │   ├── TextTooLongError    over the model's limit while truncation is off
         │   └── InvalidOptionError  a request parameter that the model does not have
+        ├── GenerateError           one request for a text cannot be answered; the others go on
+        │   ├── InvalidGenerationError  a sampling parameter, a message or a grammar is wrong
+        │   ├── PromptTooLongError  prompt and answer do not fit into the context
+        │   ├── QueueFullError      as many requests wait as may
+        │   ├── QueueTimeoutError   no slot became free in time
+        │   └── ComputationError    the model could not be computed for it
         ├── VersionLoadError        a version directory cannot be served; the reason says which file
         └── LaunchError             tritonserver cannot be found or started; says the way out
 """
@@ -18,7 +24,7 @@ class ServingError(ConchError):
 
 
 class EncodeError(ServingError):
-    """One text cannot be embedded; the others of its batch can."""
+    """One text cannot be taken; the others of its batch can."""
 
 
 class InvalidTextError(EncodeError):
@@ -35,6 +41,34 @@ class TextTooLongError(EncodeError):
 
 class InvalidOptionError(EncodeError):
     """A request parameter is unknown, of the wrong type, or names a prompt that the model does not have."""
+
+
+class GenerateError(ServingError):
+    """One request for a text cannot be answered; the others go on."""
+
+
+class InvalidGenerationError(GenerateError):
+    """A sampling parameter, a chat message, a prompt or a grammar is wrong."""
+
+
+class PromptTooLongError(GenerateError):
+    """A prompt leaves no room for an answer in the context."""
+
+    def __init__(self, prompt_tokens: int, context_tokens: int) -> None:
+        super().__init__(f"the prompt has {prompt_tokens} tokens but prompt and answer together may have "
+                         f"{context_tokens}; shorten it or set truncate_prompt_tokens")
+
+
+class QueueFullError(GenerateError):
+    """As many requests wait as may."""
+
+
+class QueueTimeoutError(GenerateError):
+    """No slot became free in time."""
+
+
+class ComputationError(GenerateError):
+    """The model could not be computed for a request."""
 
 
 class VersionLoadError(ServingError):

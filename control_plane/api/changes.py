@@ -1,9 +1,9 @@
-"""What routes that change a model share: who asks and why, and If-Match against lost updates (RFC 9110, 13.1.1)."""
+"""What routes that change something share: who asks and why, If-Match against lost updates (RFC 9110, 13.1.1), jobs."""
 
 import re
 
 import orjson
-from flask import Response, g, request
+from flask import Response, g, request, url_for
 
 from control_plane.errors import InvalidRequestError
 from control_plane.lifecycle.store import Change
@@ -31,4 +31,11 @@ def answer_with_revision(body: dict) -> Response:
     """Answer with the model's revision as the ETag."""
     response = Response(orjson.dumps(body), content_type="application/json")
     response.set_etag(str(body["revision"]))
+    return response
+
+
+def answer_with_job(job: dict) -> Response:
+    """Answer that a job has been queued, and where to follow it."""
+    response = Response(orjson.dumps(job), 202, content_type="application/json")
+    response.headers["Location"] = url_for("jobs.describe_job", job_id=job["id"])
     return response

@@ -19,6 +19,11 @@ ModelName = Annotated[str, StringConstraints(min_length=1, max_length=200), Afte
     description="Alias, name in the repository or hub id, for example `fast`.",
     json_schema_extra={"pattern": _NAME_PATTERN, "example": "fast"})]
 
+GeneratorName = Annotated[
+    str, StringConstraints(min_length=1, max_length=200), AfterValidator(_check_model_name), Field(
+        description="Alias, name in the repository or hub id of a text generator, for example `smollm2`.",
+        json_schema_extra={"pattern": _NAME_PATTERN, "example": "smollm2"})]
+
 _Weight = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
 _WEIGHTS_SCHEMA = {"type": "object", "minProperties": 1, "maxProperties": 8,
                    "additionalProperties": {"type": "number", "minimum": 0},
@@ -29,6 +34,9 @@ ModelWeights = Annotated[dict[ModelName, _Weight], WithJsonSchema(_WEIGHTS_SCHEM
         "1, are laid one after another so that the cosine is the weighted mean of the models' cosines."))]
 
 Reason = Annotated[str, StringConstraints(max_length=1000), Field(description="Why; kept in the history.")]
+
+# Who asks, as the calling product names them.
+Subject = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
 def _as_list(value: object) -> object:

@@ -2,12 +2,12 @@
 
 from typing import Literal
 
-import orjson
-from flask import Response, current_app, g, request, url_for
+from flask import current_app, g, request
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, ConfigDict, Field
 
 from control_plane.access.scopes import ADMIN, needs_scope
+from control_plane.api.changes import answer_with_job
 from control_plane.api.fields import ModelName, Reason
 from control_plane.errors import InvalidRequestError
 from control_plane.jobs.kinds import EVALUATE, EXPORT, KINDS, EvaluateArguments, ExportArguments
@@ -109,7 +109,7 @@ def export_model(body: ExportBody):
     With an Idempotency-Key, the same request again gets the same job.
     """
     services(current_app).models.check_exportable(body.model)
-    return _answer_with_location(services(current_app).jobs.submit(EXPORT, body, g.actor, _idempotency_key()))
+    return answer_with_job(services(current_app).jobs.submit(EXPORT, body, g.actor, _idempotency_key()))
 
 
 @blueprint.post("/models/evaluate", responses={"202": JobDescription, **problem_responses(*_CHANGE_STATUSES)},
@@ -119,7 +119,7 @@ def evaluate_models(body: EvaluateBody):
     """Queue an evaluation: quality on labelled texts, latency, memory and processor time, side by side."""
     for name in body.models:
         services(current_app).models.name_of(name)  # A model that nobody knows is refused now, not by the job.
-    return _answer_with_location(services(current_app).jobs.submit(EVALUATE, body, g.actor, _idempotency_key()))
+    return answer_with_job(services(current_app).jobs.submit(EVALUATE, body, g.actor, _idempotency_key()))
 
 
 @blueprint.get("/jobs", responses={"200": JobPage, **problem_responses(401, 422, 503)}, summary="List the jobs")
@@ -142,7 +142,7 @@ def describe_job(path: JobPath, query: JobQuery):
 @needs_scope(ADMIN)
 def cancel_job(path: JobPath, body: ReasonBody):
     """Cancel a job: at once while it waits; one that runs is cancelled when its process has ended."""
-    return _answer_with_location(services(current_app).jobs.cancel(path.job_id, g.actor, body.reason))
+    return answer_with_job(services(current_app).jobs.cancel(path.job_id, g.actor, body.reason))
 
 
 @blueprint.post("/jobs/<job_id>/retry",
@@ -151,13 +151,8 @@ def cancel_job(path: JobPath, body: ReasonBody):
 @needs_scope(ADMIN)
 def retry_job(path: JobPath, body: ReasonBody):
     """Queue a job that failed or was cancelled once more, under its id."""
-    return _answer_with_location(services(current_app).jobs.retry(path.job_id, g.actor, body.reason))
+    return answer_with_job(services(current_app).jobs.retry(path.job_id, g.actor, body.reason))
 
-
-def _answer_with_location(job: dict) -> Response:
-    response = Response(orjson.dumps(job), 202, content_type="application/json")
-    response.headers["Location"] = url_for("jobs.describe_job", job_id=job["id"])
-    return response
 
 
 def _idempotency_key() -> str | None:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from control_plane.errors import ControlPlaneError
+from control_plane.generation.query import QueryArguments
 from control_plane.json_schema import only
 from export.contract import MODEL_NAME_MAX_CHARS, MODEL_NAME_PATTERN
 
@@ -28,26 +29,21 @@ def _check_repository_name(name: str) -> str:
 class ExportArguments(BaseModel):
     """What `conch export` takes, without paths: whoever may call the API need not be able to read this machine."""
 
-    model_config = ConfigDict(extra="forbid", protected_namespaces=(), json_schema_extra={
-        "not": {"required": ["precision"],
-                "properties": {"precision": {"const": "int8"}, "min_cosine": {"type": "null"}}}})
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
     model: str
     name: Annotated[str, AfterValidator(_check_repository_name)] | None = Field(
         None, description="Name in the model repository; default the alias.",
         json_schema_extra={"pattern": MODEL_NAME_PATTERN.pattern.replace(r"\Z", "$")})
-    precision: Literal["fp32", "bf16", "int8"] | None = Field(
-        None, description="Default: bf16 where the processor has it, else fp32.")
-    engine: Literal["openvino", "onnxruntime"] | None = Field(None, description="Default: openvino.")
+    precision: Literal["fp32", "fp16", "bf16", "int8", "int4"] | None = Field(
+        None, description="Default: bf16 where the processor has it, else fp32; int8 for text generation.")
+    engine: Literal["openvino", "onnxruntime", "onnxruntime-cuda"] | None = Field(
+        None, description="Default: openvino; onnxruntime for text generation.")
     min_cosine: float | None = Field(
-        None, ge=0, le=1, strict=True, description="Lowest cosine to sentence-transformers to accept. int8 needs one.")
-
-    @model_validator(mode="after")
-    def _int8_says_how_close(self) -> "ExportArguments":
-        if self.precision == "int8" and self.min_cosine is None:
-            raise ValueError("int8 does not reach the usual parity bound; say with min_cosine how close it must be, "
-                             "for example 0.97")
-        return self
+        None, ge=0, le=1, strict=True,
+        description="Lowest cosine to sentence-transformers to accept. An int8 embedding model needs one.")
+    force: bool = Field(
+        False, strict=True, description="Publish text generation that misses its quality bound; its manifest says so.")
 
 
 class ScoredPair(BaseModel):
@@ -92,6 +88,31 @@ class EvaluateArguments(BaseModel):
         return [text for pair in self.pairs for text in (pair.first, pair.second)]
 
 
+class SeedArguments(BaseModel):
+    """Nothing: there is one seed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class TuneArguments(BaseModel):
+    """Which batch to train, export and judge."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    batch_id: str = Field(max_length=32)
+    auto_extract_keywords: bool = Field(False, strict=True)
+
+
+class ExtractKeywordsArguments(BaseModel):
+    """How sure a keyword must be, and from how many of the newest labelled questions it may come."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    min_confidence: float = Field(0.8, gt=0, lt=1, description=(
+        "Lower end of the 95 % interval of a keyword's precision."))
+    limit: int = Field(1000, ge=1, le=100_000)
+
+
 @dataclass(frozen=True)
 class JobKind:
     """One kind: its arguments, and the module whose `run` does it."""
@@ -103,9 +124,17 @@ class JobKind:
 
 EXPORT = "export"
 EVALUATE = "evaluate"
+GENERATE = "generate"
+SEED = "seed"
+TUNE = "tune"
+EXTRACT_KEYWORDS = "extract_keywords"
 KINDS: Mapping[str, JobKind] = {
     EXPORT: JobKind(ExportArguments, "conch.jobs.export"),
     EVALUATE: JobKind(EvaluateArguments, "conch.jobs.evaluate"),
+    SEED: JobKind(SeedArguments, "conch.jobs.seed"),
+    GENERATE: JobKind(QueryArguments, "conch.jobs.generate"),
+    TUNE: JobKind(TuneArguments, "conch.jobs.tune"),
+    EXTRACT_KEYWORDS: JobKind(ExtractKeywordsArguments, "conch.jobs.extract_keywords"),
 }
 
 

@@ -1,9 +1,10 @@
-"""What an administrator does to a model: load, unload, activate, roll back, configure. Knows nothing of HTTP.
+"""What an administrator does to a model: load, unload, activate, roll back, configure, keep. Knows nothing of HTTP.
 
 Every operation holds the model's lease, so that they never overlap, whichever process runs them. A change is written
 down in one transaction; what a crash leaves half done in Triton, the reconciler brings back to what is written.
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
@@ -17,6 +18,7 @@ from control_plane.lifecycle.residency import Residency
 from control_plane.lifecycle.rollout import Rollout
 from control_plane.lifecycle.store import Change, ModelState, ModelStore
 from control_plane.model_registry import KnownModel, ModelRegistry
+from export.contract import EMBEDDING
 from export.manifest import ManifestError
 
 
@@ -82,6 +84,31 @@ class Lifecycle:
             raise VersionRefusedError(model.name, 0, "no version was active before the present one")
         return self._switch(name, previous, "rollback", change, expected_revision, force=True, keep_warm=None)
 
+    def keep_beside(self, name: str, versions: Collection[int], change: Change) -> ModelState:
+        """Keep `versions` loaded beside the active one, proven on every target, for requests that name them.
+
+        They take the place of those that were kept so far. Raises VersionNotFoundError, VersionRefusedError or
+        ModelLoadError; nothing is changed then.
+        """
+        model = self._registry.servable(name)
+        for version in versions:
+            self._require_version(model, version)
+        with self._hold(model):
+            before = self._store.find(model.name)
+            after = replace(before, extra_versions=tuple(sorted(set(versions))))
+            if after.should_be_loaded:
+                self._apply(after, before)
+            return before if after == before else self._record(before, after, "keep", change, _extra(after))
+
+    def let_go(self, name: str, change: Change) -> ModelState:
+        """Keep no versions beside the active one any more; the reconciler unloads them."""
+        model = self._registry.find(name)
+        with self._hold(model):
+            before = self._store.find(model.name)
+            if not before.extra_versions:
+                return before
+            return self._record(before, replace(before, extra_versions=()), "let_go", change, _extra(before))
+
     def configure(self, name: str, configuration: ModelConfiguration, change: Change,
                   expected_revision: int | None = None) -> ModelState:
         """Serve a model with other values than config.pbtxt's; raises ModelLoadError when Triton refuses them."""
@@ -140,10 +167,12 @@ class Lifecycle:
     def _require_same_dimension(self, model: KnownModel, active: int | None, version: int) -> None:
         if active is None or active not in model.versions:
             return
-        old, new = (self._registry.manifest(model, number).dimension for number in (active, version))
-        if old != new:
-            raise VersionRefusedError(model.name, version, f"it has {new} dimensions and the active version {old}: "
-                                      "stored vectors would no longer compare; force it if that is meant")
+        old, new = (self._registry.manifest(model, number) for number in (active, version))
+        # Only embeddings are stored and compared; the labels of an intent model may change, and its encoder with them.
+        if old.task == new.task == EMBEDDING and old.dimension != new.dimension:
+            raise VersionRefusedError(model.name, version, f"it has {new.dimension} dimensions and the active version "
+                                      f"{old.dimension}: stored vectors would no longer compare; force it if that is "
+                                      "meant")
 
 
 def _switched(before: ModelState, version: int, keep_warm: bool | None) -> ModelState:
@@ -153,6 +182,10 @@ def _switched(before: ModelState, version: int, keep_warm: bool | None) -> Model
         previous_version=before.previous_version if is_active else before.active_version,
         keeps_previous_warm=before.keeps_previous_warm if keep_warm is None else keep_warm,
         last_used_at=_last_use(before))
+
+
+def _extra(state: ModelState) -> dict[str, list[int]]:
+    return {"versions": list(state.extra_versions)}
 
 
 def _last_use(before: ModelState) -> datetime | None:

@@ -23,6 +23,7 @@ from export.contract import ConchError
 PASS_S = 1.0
 CANARY_S = 4.0          # a model whose process has died is noticed within this time
 _BACKOFF_S = (1.0, 2.0, 5.0, 15.0, 60.0)  # after the first, second… failure in a row to repair a model
+UNREACHABLE = "the target cannot be reached"  # what is kept of one while it is away
 _LEASE = "controller"
 _THREADS = 4
 _LOG = logging.getLogger(__name__)
@@ -96,7 +97,7 @@ class Reconciler:
             return
         for (model, target), seen in self._store.observations().items():
             if target in targets and seen.versions:
-                self._store.observe(model, target, (), "the target cannot be reached")
+                self._store.observe(model, target, (), UNREACHABLE)
 
     def _targets_that_differ(self, state: ModelState, indexes: dict[str, Index | None],
                              seen: dict[tuple[str, str], tuple[int, ...]]) -> list[str]:

@@ -37,6 +37,7 @@ class ModelState:
     active_version: int | None = None
     previous_version: int | None = None
     keeps_previous_warm: bool = False
+    extra_versions: tuple[int, ...] = ()  # loaded beside the active one, for requests that name them
     targets: tuple[str, ...] | None = None
     configuration: dict[str, int] = field(default_factory=dict)
     revision: int = 0  # 0: nobody ever touched it
@@ -50,7 +51,7 @@ class ModelState:
 
     def placement(self, now: datetime) -> Placement:
         """Return what each of its targets should hold at this moment."""
-        versions = {self.active_version} if self.should_be_loaded else set()
+        versions = {self.active_version, *self.extra_versions} if self.should_be_loaded else set()
         if versions and self._previous_stays(now):
             versions.add(self.previous_version)
         return Placement(self.name, tuple(sorted(versions)), self.configuration)
@@ -163,11 +164,13 @@ _FIELDS = ("is_wanted", "policy", "is_resident", "active_version", "previous_ver
 
 def _state(row: ModelRow) -> ModelState:
     return ModelState(name=row.name, targets=None if row.targets is None else tuple(row.targets),
-                      configuration=dict(row.configuration), **{name: getattr(row, name) for name in _FIELDS})
+                      extra_versions=tuple(row.extra_versions or ()), configuration=dict(row.configuration),
+                      **{name: getattr(row, name) for name in _FIELDS})
 
 
 def _copy(state: ModelState, row: ModelRow) -> None:
     for name in _FIELDS:
         setattr(row, name, getattr(state, name))
     row.targets = None if state.targets is None else list(state.targets)
+    row.extra_versions = list(state.extra_versions) or None
     row.configuration = dict(state.configuration)

@@ -28,6 +28,7 @@ class ModelRow(Base):
     active_version: Mapped[int | None] = mapped_column(Integer)      # what requests without a version get
     previous_version: Mapped[int | None] = mapped_column(Integer)    # where a rollback goes
     keeps_previous_warm: Mapped[bool] = mapped_column(Boolean, default=False)
+    extra_versions: Mapped[list[int] | None] = mapped_column(JSON(none_as_null=True))  # kept loaded beside the active
     targets: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))  # None: all of them
     configuration: Mapped[dict] = mapped_column(JSON, default=dict)
     revision: Mapped[int] = mapped_column(Integer, default=1)        # grows with every change; the ETag
@@ -43,7 +44,7 @@ class ModelEventRow(Base):
     id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
     at: Mapped[datetime] = mapped_column(UtcDateTime, default=utc_now)
     model: Mapped[str] = mapped_column(_Name)
-    action: Mapped[str] = mapped_column(String(16))  # load, unload, activate, rollback, configure
+    action: Mapped[str] = mapped_column(String(16))  # load, unload, activate, rollback, configure, keep, let_go
     actor: Mapped[str] = mapped_column(String(191))
     reason: Mapped[str] = mapped_column(Text, default="")
     from_version: Mapped[int | None] = mapped_column(Integer)

@@ -54,6 +54,8 @@ class Metrics:
         self.active = Gauge("conch_active_requests", "Inference requests under way", ["model"],
                             registry=self.registry, multiprocess_mode="livesum")
         self.responses = self._counter("conch_http_responses", "HTTP answers, by route and status", "route", "status")
+        self.questions_lost = self._counter(
+            "conch_questions_lost", "Questions that could not be written to the question log, such as on a full disk")
         self._of_models: dict[str, ModelMetrics] = {}
 
     def of_model(self, model: str) -> ModelMetrics:

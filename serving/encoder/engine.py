@@ -5,7 +5,7 @@ texts a second than giving both cores to one micro-batch after the other (docs/d
 """
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -16,16 +16,13 @@ from export.contract import (
     MODEL_FILE,
     POOLING_MASK,
     POSITION_IDS,
-    RAW_EMBEDDING,
     SEGMENT_IDS,
     TOKEN_INDEX,
-    UNIT_EMBEDDING,
 )
 from serving.encoder.packing import MicroBatch
 from serving.errors import VersionLoadError
 
-OUTPUTS = (RAW_EMBEDDING, UNIT_EMBEDDING)
-Embeddings = tuple[np.ndarray, np.ndarray]  # raw and unit, each float32 [rows, dimension]
+Outputs = dict[str, np.ndarray]  # what was asked of the graph, by name (export.contract), each float32 [texts, width]
 
 # Imported by name, so that a server process loads only the runtime that its manifest asks for.
 _ENGINE_MODULES = {
@@ -39,20 +36,30 @@ class Engine(Protocol):
 
     streams: int  # micro-batches that run at once
 
-    def run(self, batches: Sequence[MicroBatch]) -> list[Embeddings]:
-        """Compute raw and unit embeddings of every micro-batch."""
+    def run(self, batches: Sequence[MicroBatch]) -> list[Outputs]:
+        """Compute the outputs of every micro-batch."""
 
 
-def load_engine(version_dir: Path, engine: str, precision: str, threads: int) -> Engine:
-    """Load the graph of `version_dir`; raises VersionLoadError naming the file and the engine's own reason."""
+def load_engine(version_dir: Path, engine: str, precision: str, threads: int, outputs: Sequence[str]) -> Engine:
+    """Load the graph of `version_dir` to compute `outputs`.
+
+    Raises VersionLoadError naming the file and the engine's own reason.
+    """
     path = version_dir / MODEL_FILE
     if engine not in _ENGINE_MODULES:
         raise VersionLoadError(f"{version_dir}: unknown engine {engine!r}; known: {', '.join(_ENGINE_MODULES)}")
     module = importlib.import_module(_ENGINE_MODULES[engine])
     try:
-        return module.load(path, precision, threads)
+        return module.load(path, precision, threads, outputs)
     except Exception as error:  # each runtime has its own error types, all of them mean: this graph does not load
         raise VersionLoadError(f"{path} cannot be loaded by {engine}: {error}") from error
+
+
+def check_outputs(wanted: Sequence[str], known: Iterable[str]) -> None:
+    """Raise VersionLoadError when a graph whose outputs are `known` cannot compute those that are wanted."""
+    missing = set(wanted).difference(known)
+    if missing:
+        raise VersionLoadError(f"the graph has no output {', '.join(sorted(missing))}")
 
 
 def engine_inputs(batch: MicroBatch) -> dict[str, np.ndarray]:

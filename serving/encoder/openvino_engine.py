@@ -5,7 +5,7 @@ from pathlib import Path
 
 import openvino
 
-from serving.encoder.engine import OUTPUTS, Embeddings, engine_inputs
+from serving.encoder.engine import Outputs, check_outputs, engine_inputs
 from serving.encoder.packing import MicroBatch
 
 # Values of OpenVINO's INFERENCE_PRECISION_HINT (its CPU device page). bf16 on a processor without it falls back to
@@ -16,21 +16,22 @@ _PRECISION_HINTS = {"fp32": "f32", "bf16": "bf16"}
 class OpenVinoEngine:
     """A compiled graph with one stream of one thread for each core given."""
 
-    def __init__(self, compiled: openvino.CompiledModel, streams: int) -> None:
+    def __init__(self, compiled: openvino.CompiledModel, streams: int, outputs: Sequence[str]) -> None:
         self.streams = streams
         self._queue = openvino.AsyncInferQueue(compiled, streams)
         self._queue.set_callback(_collect)
+        self._outputs = outputs
 
-    def run(self, batches: Sequence[MicroBatch]) -> list[Embeddings]:
-        """Compute raw and unit embeddings of every micro-batch."""
-        results: list[Embeddings | None] = [None] * len(batches)
+    def run(self, batches: Sequence[MicroBatch]) -> list[Outputs]:
+        """Compute the outputs of every micro-batch."""
+        results: list[Outputs | None] = [None] * len(batches)
         for index, batch in enumerate(batches):
-            self._queue.start_async(engine_inputs(batch), (results, index), share_inputs=True)
+            self._queue.start_async(engine_inputs(batch), (results, index, self._outputs), share_inputs=True)
         self._queue.wait_all()
         return results
 
 
-def load(model_file: Path, precision: str, threads: int) -> OpenVinoEngine:
+def load(model_file: Path, precision: str, threads: int, outputs: Sequence[str]) -> OpenVinoEngine:
     """Compile `model_file` for `threads` streams."""
     compiled = openvino.Core().compile_model(model_file, "CPU", {
         "INFERENCE_PRECISION_HINT": _PRECISION_HINTS[precision],
@@ -39,10 +40,11 @@ def load(model_file: Path, precision: str, threads: int) -> OpenVinoEngine:
         # Every process would pin its first stream to the same core.
         "ENABLE_CPU_PINNING": False,
     })
-    return OpenVinoEngine(compiled, threads)
+    check_outputs(outputs, (name for output in compiled.outputs for name in output.names))
+    return OpenVinoEngine(compiled, threads, outputs)
 
 
 def _collect(request, place) -> None:
     """Keep a finished request's outputs; they are copied because the request's buffers are used again."""
-    results, index = place
-    results[index] = tuple(request.get_tensor(name).data.copy() for name in OUTPUTS)
+    results, index, names = place
+    results[index] = {name: request.get_tensor(name).data.copy() for name in names}

@@ -1,6 +1,12 @@
 """An application over a fake Triton, with a catalog of four models of our own beside the built-in ones."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import openai
 import pytest
+from werkzeug.serving import make_server
 
 from control_plane.app import create_app
 from control_plane.database.database import Database
@@ -97,3 +103,24 @@ def client(app, key):
 def loaded(services):
     """Have `tiny` loaded."""
     services.lifecycle.load("tiny", Change("test"))
+
+
+@pytest.fixture
+def official(app, key):
+    """The official client, over HTTP; a proxy of the machine that tests run on is not asked."""
+    with serving(app) as address, openai.OpenAI(
+            base_url=f"{address}/v1", api_key=key, max_retries=0,
+            http_client=openai.DefaultHttpxClient(trust_env=False)) as client:
+        yield client
+
+
+@contextmanager
+def serving(app) -> Iterator[str]:
+    """Serve an application on loopback; gives its address."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()

@@ -2,17 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from control_plane.errors import BrokenModelError, ModelLoadError, ModelNotLoadedError
+from control_plane.generation.request import GenerationEvent, GenerationRequest
 from control_plane.triton_config import PLACEMENT_PARAMETER
-from control_plane.triton_gateway import Embeddings
+from control_plane.triton_gateway import Classification, Embeddings
 from export.contract import CONFIG_FILE, MAX_BATCH_SIZE, version_numbers
-from export.manifest import EncoderManifest, ManifestError, read_manifest
+from export.manifest import EncoderManifest, GeneratorManifest, IntentManifest, ManifestError, read_manifest
 
 DIMENSION = 8
 CONFIG = 'backend: "text_encoder"\ninstance_group [ { count: 2 kind: KIND_CPU } ]\n'
@@ -45,14 +46,14 @@ class FakeGateway:
         self._repository = repository
         self.models: dict[str, Loaded] = {}
         self.calls: list[tuple[str, str]] = []       # call, model; of what changes something
-        self.parameters: list[dict | None] = []      # of each embed call but the golden ones
-        self.texts: list[list[str]] = []             # of each embed call but the golden ones
-        self.request_sizes: list[int] = []           # the max_batch_size of each embed call
+        self.parameters: list[dict | None] = []      # of each inference but the golden ones
+        self.texts: list[list[str]] = []             # of each inference but the golden ones
+        self.request_sizes: list[int] = []           # the max_batch_size of each inference
         self.error: Exception | None = None
         self.failures: dict[str, Exception] = {}     # call -> what it raises
-        self.embed_errors: dict[str, Exception] = {}  # model -> what embedding with it raises
+        self.embed_errors: dict[str, Exception] = {}  # model -> what an inference with it raises
         self.refused: dict[tuple[str, int], str] = {}  # model and version -> why Triton does not load it
-        self.wrong: set[tuple[str, int]] = set()     # models and versions that answer with other vectors
+        self.wrong: set[tuple[str, int]] = set()     # models and versions that give other answers
         self.broken: set[str] = set()                # models whose process has died
         self.unload_takes = 0                        # looks at the index until an unload is over
         self.on_call: Callable[[str], None] = lambda call: None
@@ -99,7 +100,34 @@ class FakeGateway:
 
     def embed(self, name: str, texts: Sequence[str], parameters: dict | None = None, version: int | None = None,
               max_batch_size: int = MAX_BATCH_SIZE, **_: object) -> Embeddings:
-        self._begin("embed")
+        version = self._receive("embed", name, texts, parameters, version, max_batch_size)
+        sign = -1 if (name, version) in self.wrong else 1
+        dimension = self.models[name].dimensions[version]
+        return Embeddings(np.stack([sign * vector_of(text, dimension) for text in texts]), _token_counts(texts),
+                          str(version))
+
+    def classify(self, name: str, texts: Sequence[str], parameters: dict | None = None, version: int | None = None,
+                 max_batch_size: int = MAX_BATCH_SIZE, **_: object) -> Classification:
+        version = self._receive("classify", name, texts, parameters, version, max_batch_size)
+        labels = read_manifest(self._repository / name / str(version)).labels
+        scores = np.stack([scores_of(text, len(labels)) for text in texts])
+        return Classification(1 - scores if (name, version) in self.wrong else scores, labels, _token_counts(texts),
+                              str(version))
+
+    def generate(self, name: str, request: GenerationRequest, version: int, request_id: str,
+                 timeout_s: float) -> Generator[GenerationEvent, None, None]:
+        """Say back the last message or the prompt, one character a token."""
+        said = request.prompt if request.messages is None else request.messages[-1]["content"]
+        self._receive("generate", name, [said], None, version, 1)
+        wrong = (name, version) in self.wrong
+        for place, character in enumerate(said[:request.sampling.get("max_tokens", 16)]):
+            yield GenerationEvent(0, character, None, len(said), place + 1, token_ids=(ord(character) + wrong,))
+        yield GenerationEvent(0, "", "stop", len(said), len(said))
+
+    def _receive(self, call: str, name: str, texts: Sequence[str], parameters: dict | None, version: int | None,
+                 max_batch_size: int) -> int:
+        """Note an inference and return the version that answers it."""
+        self._begin(call)
         version = version or max(self.loaded.get(name, [0]))
         if version not in self.loaded.get(name, []):
             raise ModelNotLoadedError(name)
@@ -111,10 +139,7 @@ class FakeGateway:
             self.texts.append(list(texts))
             self.parameters.append(parameters)
             self.request_sizes.append(max_batch_size)
-        sign = -1 if (name, version) in self.wrong else 1
-        token_counts = np.array([len(text.split()) + 2 for text in texts], dtype=np.int32)
-        dimension = self.models[name].dimensions[version]
-        return Embeddings(np.stack([sign * vector_of(text, dimension) for text in texts]), token_counts, str(version))
+        return version
 
     def _begin(self, call: str) -> None:
         self.on_call(call)
@@ -128,9 +153,18 @@ class FakeGateway:
         if version not in version_numbers(self._repository / name):
             raise ModelLoadError(name, "failed to poll from model repository")
         try:
-            return read_manifest(self._repository / name / str(version)).dimension
+            return getattr(read_manifest(self._repository / name / str(version)), "dimension", 0)
         except ManifestError as error:
             raise ModelLoadError(name, str(error)) from error
+
+
+def _token_counts(texts: Sequence[str]) -> np.ndarray:
+    return np.array([len(text.split()) + 2 for text in texts], dtype=np.int32)
+
+
+def scores_of(text: str, labels: int) -> np.ndarray:
+    """Return the scores that FakeGateway gives a text: float32 [labels], each from 0 to 1."""
+    return (vector_of(text, labels) + 1) / 2
 
 
 def vector_of(text: str, dimension: int = DIMENSION) -> np.ndarray:
@@ -154,4 +188,31 @@ def publish(repository: Path, name: str, version: int = 1, dimension: int = DIME
     (repository / name / CONFIG_FILE).write_text(CONFIG, encoding="utf-8")
     golden = tuple(round(float(number), 6) for number in vector_of(GOLDEN_TEXT, dimension))
     replace(MANIFEST, model=name, version=version, dimension=dimension, golden_embedding=golden).write(version_dir)
+    return version_dir
+
+
+def publish_intent(repository: Path, name: str, version: int = 1, labels: Sequence[str] = ("wealth", "爱情"),
+                   dimension: int = DIMENSION) -> Path:
+    """Write a version of an intent model without weights and return its directory."""
+    version_dir = repository / name / str(version)
+    version_dir.mkdir(parents=True)
+    (repository / name / CONFIG_FILE).write_text(CONFIG, encoding="utf-8")
+    golden = tuple(round(float(number), 6) for number in scores_of(GOLDEN_TEXT, len(labels)))
+    facts = {**vars(MANIFEST), "model": name, "version": version, "task": "intent", "dimension": dimension,
+             "parity": {"max_score_difference": 0.001, "allowed_score_difference": 0.03}}
+    IntentManifest(**facts, labels=tuple(labels), thresholds=(0.5,) * len(labels), temperature=1.5,
+                   golden_scores=golden, dataset_sha256="ab" * 32, metrics={"macro_f1": 0.9}).write(version_dir)
+    return version_dir
+
+
+def publish_generator(repository: Path, name: str, version: int = 1) -> Path:
+    """Write a version of a text generator without weights and return its directory."""
+    version_dir = repository / name / str(version)
+    version_dir.mkdir(parents=True)
+    (repository / name / CONFIG_FILE).write_text(CONFIG, encoding="utf-8")
+    GeneratorManifest(
+        model=name, version=version, task="text-generation", source="hub:org/writer", revision=None,
+        engine="onnxruntime", precision="int8", max_tokens=128, golden_text=GOLDEN_TEXT, layers=2, kv_heads=1,
+        head_dim=4, vocab_size=256, kv_type="float32", stop_token_ids=(0,),
+        golden_token_ids=tuple(map(ord, GOLDEN_TEXT))).write(version_dir)
     return version_dir

@@ -19,21 +19,33 @@ from control_plane.app import create_app
 from control_plane.lifecycle.store import Change
 from control_plane.services import services as services_of
 from control_plane.settings import Settings
+from tests.control_plane.api.model_tuning import TUNING, begin_anew
 from tests.control_plane.conftest import migrate
-from tests.control_plane.fakes import FakeGateway, publish
+from tests.control_plane.fakes import FakeGateway, publish, publish_generator, publish_intent
 
 MAX_EXAMPLES = 8  # For each route; the boundaries of every field come on top.
-MAX_CHAINS = 40
+MAX_CHAINS = 80
 PHASES = {PhaseName.EXAMPLES, PhaseName.COVERAGE, PhaseName.FUZZING, PhaseName.STATEFUL_TESTING}
 LEAST_REQUESTS = 500
 INFERENCE_PATHS = ("/v1/embeddings", "/api/v1/models/embedding", "/api/v1/models/similarity")
+GENERATION_PATHS = ("/v1/chat/completions", "/v1/completions", "/generate")
 # Routes that refuse (422) what their schema allows, and what JSON Schema or flask-openapi3 cannot say.
 MAY_REFUSE_VALID_DATA = {
     "GET /api/v1/models/usage": "`from` lies before `to`",
     "POST /api/v1/keys": "a key is valid for 3650 days at most, in whichever unit",
     "POST /api/v1/models/embedding": "the keys of `models` are model names; flask-openapi3 knows no propertyNames",
+    "POST /api/v1/model-tuning/experiments": "in an A/B `share` is below 1",
     "POST /v1/embeddings": "`dimensions` is at most what the model has",
+    "POST /api/v1/model-tuning/questions/import": "rows that cannot be used are refused, unless told to keep the rest",
+    "POST /api/v1/model-tuning/keywords": "an intent is one of the taxonomy; a keyword has characters that show",
+    "POST /api/v1/model-tuning/questions/{question_id}/label": "intents are those of the taxonomy",
     "POST /api/v1/models/similarity": "the keys of `models` are model names; flask-openapi3 knows no propertyNames",
+}
+
+
+# Routes that take (200) what their schema refuses.
+MAY_TAKE_INVALID_DATA = {
+    "POST /api/v1/model-tuning/questions/import": "with on_error=keep what is no row is refused by its number",
 }
 
 
@@ -51,19 +63,33 @@ def app(tmp_path_factory):
     repository = folder / "repository"
     publish(repository, "fast", version=1)
     publish(repository, "fast", version=2)
-    settings = Settings(home=folder / "home", model_repository=repository, access_log=False)
+    for version in (1, 2):
+        publish_intent(repository, "intent", version)
+    publish_generator(repository, "smollm2")
+    settings = Settings(home=folder / "home", model_repository=repository, access_log=False,
+                        generation_model="smollm2")
     settings.home.mkdir()
     migrate(settings)
     app = create_app(settings, gateways=[FakeGateway(repository)])
 
     @app.before_request
     def load_again() -> None:
-        """The run unloads the model too."""
-        if request.path in INFERENCE_PATHS and not services_of(app).models.loaded_count():
-            services_of(app).lifecycle.load("fast", Change("test"))
+        """The run unloads the models too."""
+        for name, is_needed in (("fast", request.path in INFERENCE_PATHS),
+                                ("intent", request.path.startswith((f"{TUNING}/experiments", f"{TUNING}/models"))),
+                                ("smollm2", request.path in GENERATION_PATHS)):
+            if is_needed and not services_of(app).store.find(name).should_be_loaded:
+                services_of(app).lifecycle.load(name, Change("test"))
+
+    @app.before_request
+    def begin_labelling_anew() -> None:
+        """What was labelled, merged or retired takes that once."""
+        if request.path.startswith(TUNING):
+            begin_anew(services_of(app), request.path)
 
     services_of(app).lifecycle.load("fast", Change("test"))
     services_of(app).lifecycle.activate("fast", 1, Change("test"))
+    services_of(app).lifecycle.activate("intent", 1, Change("test"))
     yield app
     services_of(app).usage.close()
     services_of(app).database.dispose()
@@ -90,7 +116,10 @@ def run(app, url):
         "headers": headers, "generation": {"max-examples": MAX_EXAMPLES, "deterministic": True, "database": "none"},
         "phases": {"stateful": {"generation": {"max-examples": MAX_CHAINS}}},
         "operations": [{"include-name": name, "checks": {"positive_data_acceptance": {"enabled": False}}}
-                       for name in MAY_REFUSE_VALID_DATA]})
+                       for name in MAY_REFUSE_VALID_DATA.keys() - MAY_TAKE_INVALID_DATA] + [
+                           {"include-name": name, "checks": {"positive_data_acceptance": {"enabled": False},
+                                                             "negative_data_rejection": {"enabled": False}}}
+                           for name in MAY_TAKE_INVALID_DATA]})
     schema = schemathesis.openapi.from_url(f"{url}/docs/openapi.json", headers=headers, config=config)
     return list(from_schema(schema).execute())
 
@@ -146,6 +175,6 @@ def test_exempted_routes_exist(app):
 def test_chains_reach_what_was_made_before(run):
     reached = {label_and_status for recorder in recorders(run, PhaseName.STATEFUL_TESTING)
                for label_and_status in answers_of(recorder)}
-    assert ("DELETE /api/v1/keys/{key_id}", 200) in reached
-    # Which of a job's own routes a chain comes to depends on how soon the server answers.
-    assert {("GET /api/v1/jobs/{job_id}", 200), ("POST /api/v1/jobs/{job_id}/cancel", 202)} & reached
+    # To which of them a chain comes depends on how soon the server answers.
+    assert {("DELETE /api/v1/keys/{key_id}", 200), ("GET /api/v1/jobs/{job_id}", 200),
+            ("POST /api/v1/jobs/{job_id}/cancel", 202), ("POST /api/v1/jobs/{job_id}/retry", 409)} & reached

@@ -15,7 +15,7 @@ from control_plane.errors import (
     TritonUnavailableError,
 )
 from control_plane.lifecycle.tables import ON_DEMAND
-from tests.control_plane.fakes import publish, vector_of
+from tests.control_plane.fakes import publish, publish_intent, scores_of, vector_of
 from tests.control_plane.lifecycle.world import TARGETS, TEST, World
 
 
@@ -45,6 +45,16 @@ def test_the_active_version_answers_also_while_a_higher_one_is_loaded_beside_it(
     answer = inference.embed("tiny", ["a"], {"truncate": False})
     assert answer.model_version == "1"
     assert np.array_equal(answer.vectors, [vector_of("a")])
+    assert [gateway.parameters for gateway in world.gateways if gateway.texts] == [[{"truncate": False}]]
+
+
+def test_a_classification_goes_the_same_way(database, tmp_path):
+    publish_intent(tmp_path / "repository", "tiny")
+    world = World(database, tmp_path / "repository")
+    world.activate(1)
+    answer = world.inference().classify("tiny", ["a"], {"truncate": False})
+    assert (answer.labels, answer.model_version) == (("wealth", "爱情"), "1")
+    assert np.array_equal(answer.scores, [scores_of("a", 2)])
     assert [gateway.parameters for gateway in world.gateways if gateway.texts] == [[{"truncate": False}]]
 
 

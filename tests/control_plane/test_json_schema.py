@@ -53,7 +53,7 @@ def test_only_asks_for_one_field_without_another(value, fits):
     (SimilarityBody, {"pairs": [["a", "b"]]}, True), (SimilarityBody, {"rows": ["a"], "columns": ["b"]}, True),
     (SimilarityBody, {"columns": ["b"]}, False), (SimilarityBody, {"pairs": [["a", "b"]], "columns": ["b"]}, False),
     (ExportBody, {"model": "fast", "precision": "int8", "min_cosine": 0.9}, True),
-    (ExportBody, {"model": "fast", "precision": "int8"}, False),
+    (ExportBody, {"model": "fast", "precision": "int8"}, True), (ExportBody, {"model": "fast", "force": 1}, False),
     (ExportBody, {"model": "fast", "min_cosine": True}, False),
     (ExportBody, {"model": "fast", "name": "a..b"}, False), (ExportBody, {"model": "fast", "name": "a.b"}, True),
     (EvaluateBody, {"models": ["fast"]}, False), (OptimizeBody, {"idle_s": True}, False),

@@ -12,13 +12,14 @@ from control_plane.errors import (
     InvalidRequestError,
     ModelNotFoundError,
     ModelNotLoadedError,
+    ModelNotServableError,
     TritonUnavailableError,
 )
 from control_plane.lifecycle.store import Change
 from control_plane.model_service import ModelService
 from control_plane.observability.inference_observer import Observation
 from control_plane.triton_gateway import Embeddings
-from tests.control_plane.fakes import DIMENSION, publish, vector_of
+from tests.control_plane.fakes import DIMENSION, publish, publish_intent, vector_of
 
 UNIT_TOLERANCE = 1e-6
 TEST = Change("test")
@@ -141,6 +142,44 @@ def test_readiness_asks_every_model_that_should_be_loaded(service, services, gat
 def test_readiness_without_triton_says_so_of_every_model(service, gateway, loaded):
     gateway.error = TritonUnavailableError("gone")
     assert service.readiness() == {"tiny": "gone"}
+
+
+@pytest.fixture
+def intent(services, settings):
+    """Have version 1 of an intent model loaded, and a second one with a label more beside it."""
+    publish_intent(settings.model_repository, "intent")
+    services.lifecycle.load("intent", TEST)
+    publish_intent(settings.model_repository, "intent", 2, ("wealth", "爱情", "health"), dimension=16)
+
+
+def test_an_intent_model_is_described_with_its_task_labels_and_thresholds(service, intent):
+    described = service.describe("intent")
+    assert (described["task"], described["max_tokens"], described["state"]) == ("intent", 128, "loaded")
+    newest = described["newest_version"]
+    assert (newest["labels"], newest["thresholds"]) == (("wealth", "爱情", "health"), (0.5, 0.5, 0.5))
+    assert newest["metrics"] == {"macro_f1": 0.9}
+    assert not {"golden_scores", "files"} & set(newest)
+    assert [version["labels"] for version in service.versions("intent")["versions"]] == [
+        ("wealth", "爱情"), ("wealth", "爱情", "health")]
+    assert {model["name"]: model["task"] for model in service.describe_all()}["intent"] == "intent"
+
+
+def test_an_intent_model_is_asked_for_scores_to_be_ready_and_does_not_embed(service, gateway, intent):
+    assert service.readiness() == {"intent": "ready"}
+    gateway.failures["classify"] = InferenceError("model 'intent': no")
+    assert service.readiness() == {"intent": "model 'intent': no"}
+    with pytest.raises(ModelNotServableError, match="its task is intent, not embedding"):
+        service.embed("intent", ["a"])
+
+
+def test_another_number_of_labels_and_another_dimension_are_no_obstacle_to_an_intent_model(service, services, intent):
+    services.lifecycle.activate("intent", 2, TEST)
+    assert service.describe("intent")["active_version"] == 2
+
+
+def test_an_intent_model_whose_newest_version_is_damaged_is_still_listed(service, settings):
+    (publish_intent(settings.model_repository, "intent") / "manifest.json").write_text("{", encoding="utf-8")
+    assert {model["name"]: model["task"] for model in service.describe_all()}["intent"] is None
 
 
 def test_loaded_models_are_counted(service, loaded):

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from control_plane import errors
+from control_plane import errors, tuning_errors
 from control_plane.model_service import ModelService
 from control_plane.problems import PROBLEMS, RETRY_AFTER_S
 from control_plane.secrets_store import SecretError
@@ -46,6 +46,23 @@ MAPPED = {
     "ProviderTimeoutError": (504, "provider-timeout"),
     "ProviderRejectedError": (422, "provider-rejected"),
     "ProviderError": (502, "provider"),
+    "UnknownIntentsError": (422, "unknown-intents"),
+    "IntentNotFoundError": (404, "intent-not-found"),
+    "TaxonomyStateError": (409, "taxonomy-state"),
+    "LabelStateError": (409, "label-state"),
+    "ImportRefusedError": (422, "import-refused"),
+    "RuleNotFoundError": (404, "rule-not-found"),
+    "RuleExistsError": (409, "rule-exists"),
+    "RuleStateError": (409, "rule-state"),
+    "QuestionNotFoundError": (404, "question-not-found"),
+    "QuestionErasedError": (409, "question-erased"),
+    "ExperimentNotFoundError": (404, "experiment-not-found"),
+    "ExperimentStateError": (409, "experiment-state"),
+    "BatchNotFoundError": (404, "batch-not-found"),
+    "BatchStateError": (409, "batch-state"),
+    "ModelVersionNotFoundError": (404, "model-version-not-found"),
+    "PromotionError": (409, "promotion"),
+    "LlmAnswerError": (502, "llm-answer"),
     "DatabaseUnavailableError": (503, "database-unavailable"),
     "DatabaseError": (500, "database"),
     "SecretError": (500, "secret"),
@@ -64,8 +81,8 @@ def _made(kind: type[Exception]) -> Exception:
 
 
 def _error_classes() -> list[type[Exception]]:
-    """The tree in control_plane.errors, without its root."""
-    return [kind for _, kind in inspect.getmembers(errors, inspect.isclass)
+    """The tree in control_plane.errors and tuning_errors, without its root."""
+    return [kind for module in (errors, tuning_errors) for _, kind in inspect.getmembers(module, inspect.isclass)
             if issubclass(kind, errors.ControlPlaneError) and kind is not errors.ControlPlaneError]
 
 
@@ -82,7 +99,7 @@ def test_every_error_is_mapped_and_none_that_does_not_exist():
 
 
 def test_every_error_stands_once_in_the_tree_that_the_docstring_draws():
-    drawn = re.findall(r"[├└]── (\w+)", errors.__doc__)
+    drawn = re.findall(r"[├└]── (\w+)", errors.__doc__ + tuning_errors.__doc__)
     assert sorted(drawn) == sorted([*(kind.__name__ for kind in _error_classes()), "ControlPlaneError",
                                     "SecretError", "SettingsError"])
 

@@ -20,6 +20,7 @@ GIVEN = {
     "CONCH_TRITON_METRICS_PORT": ("84", "triton_metrics_port", 84),
     "CONCH_TRITON_URLS": ("one:8001, two:8001", "triton_urls", ("one:8001", "two:8001")),
     "CONCH_TRITON_SECRET": ("s3cr3t", "triton_secret", "s3cr3t"),
+    "CONCH_PRIVACY_KEY": ("0123456789abcdef", "privacy_key", "0123456789abcdef"),
     "CONCH_DATABASE_URL": ("mysql+pymysql://u:p@host/conch", "database_url", "mysql+pymysql://u:p@host/conch"),
     "CONCH_QUEUE_URL": ("redis://host:6379/0", "queue_url", "redis://host:6379/0"),
     "CONCH_MAX_JOBS": ("4", "max_jobs", 4),
@@ -33,18 +34,35 @@ GIVEN = {
     "MAX_WORKERS": ("5", "max_workers", 5),
     "CONCH_INFERENCE_TIMEOUT_S": ("2.5", "inference_timeout_s", 2.5),
     "CONCH_LOAD_TIMEOUT_S": ("60", "load_timeout_s", 60.0),
+    "CONCH_GENERATION_MODEL": ("smollm2", "generation_model", "smollm2"),
+    "CONCH_MAX_GENERATIONS": ("6", "max_generations", 6),
+    "MAX_NEW_TOKENS": ("100", "max_new_tokens", 100),
+    "MAX_GENERATION_TIME": ("9.5", "max_generation_time_s", 9.5),
+    "GENERATION_TEMPERATURE": ("0.5", "generation_temperature", 0.5),
+    "CONCH_INTENT_MODEL": ("wishes", "intent_model", "wishes"),
+    "CONCH_INTENT_BASE": ("fast", "intent_base", "fast"),
+    "CONCH_SEED_INTENTS": ("true", "seed_intents", True),
+    "CONCH_TRAIN_AFTER_LABELS": ("20", "train_after_labels", 20),
+    "CONCH_INTENT_TIMEOUT_S": ("0.5", "intent_timeout_s", 0.5),
+    "CONCH_INTENT_RULE_THRESHOLD": ("0.7", "intent_rule_threshold", 0.7),
+    "CONCH_INTENT_LLM": ("qwen", "intent_llm", "qwen"),
+    "CONCH_INTENT_LLM_TIMEOUT_S": ("3", "intent_llm_timeout_s", 3.0),
     "CONCH_MAX_TEXTS": ("10", "max_texts", 10),
     "CONCH_MAX_TEXT_CHARS": ("11", "max_text_chars", 11),
     "CONCH_MAX_BODY_BYTES": ("12", "max_body_bytes", 12),
     "CONCH_MAX_CONCURRENT_REQUESTS": ("13", "max_concurrent_requests", 13),
     "CONCH_RATE_LIMIT": ("600/minute", "rate_limit", "600/minute"),
     "CONCH_RATE_LIMIT_STORAGE": ("redis://host:6379", "rate_limit_storage", "redis://host:6379"),
+    "CONCH_QUESTION_RETENTION_DAYS": ("30", "question_retention_days", 30),
+    "CONCH_TIME_ZONE": ("Europe/Berlin", "time_zone", "Europe/Berlin"),
     "CONCH_ACCESS_LOG": ("False", "access_log", False),
     "PROMETHEUS_MULTIPROC_DIR": ("/srv/metrics", "metrics_dir", Path("/srv/metrics")),
 }
 WHOLE_NUMBERS = sorted(variable for variable, (_, _, value) in GIVEN.items() if type(value) is int)
 PORTS = sorted(variable for variable in GIVEN if variable.endswith("_PORT"))
-NUMBERS = sorted(variable for variable, (_, _, value) in GIVEN.items() if type(value) is float)
+MAY_BE_ZERO = ["GENERATION_TEMPERATURE"]
+NUMBERS = sorted(variable for variable, (_, _, value) in GIVEN.items()
+                 if type(value) is float and variable not in MAY_BE_ZERO)
 
 
 def test_the_table_of_this_test_has_every_setting():
@@ -89,6 +107,13 @@ def test_wrong_number_names_the_variable_its_value_and_the_need(variable, text):
         load_settings({variable: text})
 
 
+@pytest.mark.parametrize("variable", MAY_BE_ZERO)
+def test_a_number_that_may_be_zero_is_refused_only_below(variable):
+    assert getattr(load_settings({variable: "0"}), GIVEN[variable][1]) == 0.0
+    with pytest.raises(SettingsError, match=f"^{variable}='-1' must be a number above 0$"):
+        load_settings({variable: "-1"})
+
+
 @pytest.mark.parametrize("variable", PORTS)
 def test_port_that_no_socket_has_is_refused(variable):
     assert load_settings({variable: "65535"})
@@ -105,6 +130,7 @@ def test_state_lies_under_home():
     settings = Settings(home=Path("/srv"))
     assert settings.admin_key_file == Path("/srv/admin.key")
     assert settings.triton_secret_file == Path("/srv/triton.secret")
+    assert settings.privacy_key_file == Path("/srv/privacy.key")
     assert settings.checkpoint_dir == Path("/srv/checkpoints")
     assert settings.catalog_path == Path("/srv/catalog.toml")
     assert Settings(home=Path("/srv"), catalog_file=Path("/etc/c.toml")).catalog_path == Path("/etc/c.toml")
@@ -115,6 +141,12 @@ def test_a_switch_is_true_or_false_and_nothing_else(text):
     assert load_settings({"CONCH_ACCESS_LOG": "TRUE"}).access_log is True
     with pytest.raises(SettingsError, match=f"^CONCH_ACCESS_LOG='{text}' must be true or false$"):
         load_settings({"CONCH_ACCESS_LOG": text})
+
+
+@pytest.mark.parametrize("text", ["Shanghai", "Asia", "../../etc/passwd", "+08:00", "/etc/localtime"])
+def test_a_time_zone_is_one_that_exists(text):
+    with pytest.raises(SettingsError, match=f"^CONCH_TIME_ZONE='{re.escape(text)}' must be the name of a time zone"):
+        load_settings({"CONCH_TIME_ZONE": text})
 
 
 def test_the_database_is_a_file_under_home_unless_another_is_named(tmp_path):
@@ -138,7 +170,8 @@ def test_several_tritons_are_called_where_they_run():
 
 
 def test_what_is_secret_or_may_hold_a_password_is_not_shown():
-    variables = {"CONCH_TRITON_SECRET": "s3cr3t", "CONCH_DATABASE_URL": "mysql+pymysql://user:hunter2@host/conch",
+    variables = {"CONCH_TRITON_SECRET": "s3cr3t", "CONCH_PRIVACY_KEY": "hunter0",
+                 "CONCH_DATABASE_URL": "mysql+pymysql://user:hunter2@host/conch",
                  "CONCH_QUEUE_URL": "redis://user:hunter3@host", "CONCH_RATE_LIMIT_STORAGE": "redis://user:hunter4@host"}
     shown = repr(load_settings({**variables, "CONCH_HTTP_PORT": "4711"}))
     assert "4711" in shown

@@ -65,6 +65,19 @@ def test_more_texts_than_a_batch_go_out_in_several_and_come_back_in_order(gatewa
     assert max(stub.batch_sizes) <= MAX_BATCH_SIZE
 
 
+@pytest.mark.parametrize("rows", [1, MAX_BATCH_SIZE + 1])
+def test_classify_gives_scores_with_the_names_of_their_labels_in_the_order_of_the_texts(gateway, stub, rows):
+    stub.labels = ("wealth", "爱情")
+    answer = gateway.classify("intent", [str(row) for row in range(rows)], {"truncate": False}, version=3)
+    assert answer.labels == ("wealth", "爱情")
+    assert answer.scores.dtype == np.float32
+    np.testing.assert_allclose(answer.scores, [[row / 10, row / 100] for row in range(rows)], rtol=1e-6)
+    assert answer.token_counts.tolist() == [len(str(row)) for row in range(rows)]
+    assert answer.model_version == "3"
+    assert stub.parameters["truncate"].bool_param is False
+    assert set(stub.versions) == {"3"}
+
+
 def test_only_ready_versions_count_in_numeric_order(gateway, stub):
     stub.index = [("a", "10", "READY"), ("a", "9", "READY"), ("a", "11", "UNAVAILABLE"), ("b", "", ""),
                   ("c", "1", "LOADING"), ("d", "1", "READY")]
@@ -130,8 +143,9 @@ def test_each_failure_of_an_inference_is_named_for_what_it_is(gateway, stub, row
 
 @pytest.mark.parametrize("status", [status for status in Status if status is not Status.OK])
 @pytest.mark.parametrize("call", [
-    lambda gateway: gateway.embed("tiny", ["1"]), lambda gateway: gateway.load("tiny", CONFIG),
-    lambda gateway: gateway.unload("tiny")], ids=["embed", "load", "unload"])
+    lambda gateway: gateway.embed("tiny", ["1"]), lambda gateway: gateway.classify("tiny", ["1"]),
+    lambda gateway: gateway.load("tiny", CONFIG), lambda gateway: gateway.unload("tiny")],
+    ids=["embed", "classify", "load", "unload"])
 def test_no_exception_of_the_client_gets_out(gateway, stub, status, call):
     stub.failure = (status, "no")
     with pytest.raises(ControlPlaneError):

@@ -7,16 +7,19 @@ from contextlib import contextmanager
 import grpc
 import numpy as np
 from tritonclient.grpc import service_pb2, service_pb2_grpc
-from tritonclient.utils import deserialize_bytes_tensor
+from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor
 
-from export.contract import EMBEDDING_OUTPUT, TOKEN_COUNT_OUTPUT
+from export.contract import EMBEDDING_OUTPUT, LABELS_OUTPUT, SCORES_OUTPUT, TOKEN_COUNT_OUTPUT
 
 SECRET = "s3cr3t"
 SECRET_HEADER = "triton-grpc-protocol-x-conch-secret"
 
 
 class TritonStub(service_pb2_grpc.GRPCInferenceServiceServicer):
-    """Embeds a text as its length and its number, `failure` (status, message) instead of any answer but liveness."""
+    """Embeds a text as its length and its number, or scores `labels` by its number.
+
+    `failure` (status, message) comes instead of any answer but liveness.
+    """
 
     def __init__(self) -> None:
         self.failure: tuple[grpc.StatusCode, str] | None = None
@@ -26,6 +29,7 @@ class TritonStub(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.batch_sizes: list[int] = []
         self.versions: list[str] = []
         self.parameters: dict = {}
+        self.labels: tuple[str, ...] = ()            # of every model, which then is an intent model
         self.placements: dict[str, str] = {}  # model -> the placement that its configuration states
 
     def ServerLive(self, request, context):
@@ -64,7 +68,16 @@ class TritonStub(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.parameters = dict(request.parameters)
         lengths = np.array([len(text) for text in texts])
         answer = service_pb2.ModelInferResponse(model_name=request.model_name, model_version="3")
-        vectors = np.stack([lengths, [int(text or b"0") for text in texts]], axis=1).astype("<f4")
+        numbers = np.array([int(text or b"0") for text in texts])
+        if self.labels:
+            _add_output(answer, SCORES_OUTPUT, "FP32",
+                        (numbers[:, None] / 10 ** np.arange(1, len(self.labels) + 1)).astype("<f4"))
+            names = np.array([[label.encode() for label in self.labels]] * len(texts), dtype=object)
+            answer.outputs.add(name=LABELS_OUTPUT, datatype="BYTES", shape=names.shape)
+            answer.raw_output_contents.append(serialize_byte_tensor(names).item())
+            _add_output(answer, TOKEN_COUNT_OUTPUT, "INT32", lengths.astype("<i4")[:, None])
+            return answer
+        vectors = np.stack([lengths, numbers], axis=1).astype("<f4")
         _add_output(answer, EMBEDDING_OUTPUT, "FP32", vectors)
         _add_output(answer, TOKEN_COUNT_OUTPUT, "INT32", lengths.astype("<i4")[:, None])
         return answer

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import torch
 import transformers
+from safetensors.torch import save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from tokenizers.implementations import ByteLevelBPETokenizer
 
 from export.catalog import CatalogEntry
+from export.contract import ENCODER_FOLDER, HEAD_FILE, INTENT_FILE, INTENT_FORMAT
 from export.encoder_export import ExportRequest, export_encoder
 from export.golden import golden_texts
 from export.sources.checkpoint import Checkpoint
@@ -25,6 +27,7 @@ HEADS = 4
 LAYERS = 2
 MAX_TOKENS = 40
 _POSITIONS = 64
+INTENTS = ("wealth", "爱情", "career")
 ALPHABET = sorted(set("".join(golden_texts(MAX_TOKENS))) | set(map(chr, range(33, 127))))
 _WORDS = ("the", "model", "server", "query", "##ing", "##er", "question")
 # Weights as wide as these make attention sharp and every bias matter, so that a wrong mask or a lost bias shows.
@@ -52,6 +55,27 @@ def build_checkpoint(path: Path, body: str = "bert", pooling: str | Sequence[str
     spread_weights(model)
     model.save(str(path / "checkpoint"), create_model_card=False, safe_serialization=safe_serialization)
     return path / "checkpoint"
+
+
+def build_intent_checkpoint(path: Path, labels: Sequence[str] = INTENTS, prompt_name: str | None = None,
+                            temperature: float = 1.5, seed: int = 0, **options) -> Path:
+    """Save a trained intent checkpoint with a random head at `path` and return it; `options` are build_checkpoint's."""
+    made = build_checkpoint(path / "made", seed=seed, **options)
+    made.rename(path / ENCODER_FOLDER)
+    encoder = SentenceTransformer(str(path / ENCODER_FOLDER), device="cpu")
+    embeddings = encoder.encode(golden_texts(MAX_TOKENS), normalize_embeddings=True, convert_to_tensor=True)
+    # Scores near 0, near 1 and between: the logits of the golden texts have mean 0 and standard deviation 2.
+    weight = torch.randn(len(labels), embeddings.shape[1])
+    weight *= 2 / (embeddings @ weight.T).std(dim=0)[:, None]
+    save_file({"weight": weight, "bias": -weight @ embeddings.mean(dim=0)}, path / HEAD_FILE)
+    description = {
+        "format": INTENT_FORMAT, "labels": list(labels), "thresholds": [0.5 - 0.1 * (place % 3) for place in
+                                                                       range(len(labels))],
+        "temperature": temperature, "prompt_name": prompt_name, "dataset_sha256": "ab" * 32,
+        "base": {"source": "hub:org/base", "revision": "r7"}, "recipe": "head", "seed": seed,
+        "metrics": {"macro_f1": 0.75, "per_label": {"wealth": 0.5}, "ece": None}}
+    (path / INTENT_FILE).write_text(json.dumps(description, ensure_ascii=False), encoding="utf-8")
+    return path
 
 
 def build_body(path: Path, body: str = "bert", lowercase: bool = True, safe_serialization: bool = True) -> Path:

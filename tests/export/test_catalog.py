@@ -28,6 +28,7 @@ NICKNAMES = {
     "multilingual": "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2",
     "chinese": "shibing624/text2vec-base-chinese",
     "qwen": "Qwen/Qwen2.5-3B-Instruct",
+    "smollm2": "HuggingFaceTB/SmolLM2-135M-Instruct",
 }
 REFUSED = {"qwen-7b-chat", "chatglm2-6b", "baichuan-7b-chat", "blenderbot-400m-distill"}
 

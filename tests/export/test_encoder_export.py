@@ -130,7 +130,7 @@ def test_a_version_knows_the_answer_of_sentence_transformers_to_its_golden_text(
     original = SentenceTransformer(str(checkpoint), device="cpu", local_files_only=True)
     expected = original.encode(GOLDEN_TEXT)
     assert np.allclose(manifest.golden_embedding, expected, atol=1e-6)
-    served = TextEncoder.load(version, threads=1).encode([GOLDEN_TEXT]).embeddings[0]
+    served = TextEncoder.load(version, threads=1).encode([GOLDEN_TEXT]).vectors[0]
     assert served @ expected / np.linalg.norm(served) / np.linalg.norm(expected) > MIN_COSINE
 
 
@@ -167,7 +167,7 @@ def test_int8_passes_the_bound_it_was_given_and_states_its_own_figure(small_chec
     assert manifest.parity["required_cosine"] == INT8_MIN_COSINE
     assert INT8_MIN_COSINE <= manifest.parity["min_cosine"] < MIN_COSINE
     texts = list(TEXTS)
-    found = TextEncoder.load(version, threads=1).encode(texts).embeddings
+    found = TextEncoder.load(version, threads=1).encode(texts).vectors
     expected = SentenceTransformer(str(small_checkpoint), device="cpu", local_files_only=True).encode(texts)
     assert np.sum(found * expected, axis=1).min() > INT8_MIN_COSINE
 
@@ -287,9 +287,9 @@ def _assert_same(original: SentenceTransformer, encoder: TextEncoder, parts: int
     for prompt_name in (None, *(name for name, prompt in original.prompts.items() if prompt)):
         expected = original.encode(list(TEXTS), prompt_name=prompt_name, batch_size=1, show_progress_bar=False)
         option = EncodeOptions(prompt_name=prompt_name)
-        alone = np.concatenate([encoder.encode([text], [option]).embeddings for text in TEXTS])
-        together = encoder.encode(TEXTS, [option] * len(TEXTS)).embeddings
-        turned = encoder.encode(TEXTS[::-1], [option] * len(TEXTS)).embeddings[::-1]
+        alone = np.concatenate([encoder.encode([text], [option]).vectors for text in TEXTS])
+        together = encoder.encode(TEXTS, [option] * len(TEXTS)).vectors
+        turned = encoder.encode(TEXTS[::-1], [option] * len(TEXTS)).vectors[::-1]
         for found in (alone, together, turned):
             for found_part, part in zip(np.split(found, parts, axis=1), np.split(expected, parts, axis=1), strict=True):
                 assert relative_error(found_part, part) < FP32_RELATIVE_ERROR

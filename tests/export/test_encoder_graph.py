@@ -13,11 +13,13 @@ from export.contract import (
     POOLING_MASK,
     POSITION_IDS,
     RAW_EMBEDDING,
+    SCORES,
     SEGMENT_IDS,
     TOKEN_INDEX,
     UNIT_EMBEDDING,
 )
 from export.encoder_graph import export_graph, pools_prompt
+from export.intent_checkpoint import IntentHead
 from tests.export.checkpoints import HIDDEN, MAX_TOKENS, build_checkpoint
 from tests.graph_inputs import graph_inputs, random_texts
 from tests.tolerances import FP32_RELATIVE_ERROR
@@ -74,6 +76,21 @@ def test_the_graph_computes_the_original_for_any_rows_and_texts(trace, texts, to
     for index, mode in enumerate(Pooling.POOLING_MODES):
         part = slice(index * HIDDEN, (index + 1) * HIDDEN)
         assert relative_error(found[:, part], expected[:, part]) < FP32_RELATIVE_ERROR, mode
+
+
+def test_a_head_scores_the_unit_embedding_in_place_of_the_embeddings(trace, tmp_path):
+    model, plain = trace()
+    head = IntentHead(torch.randn(3, HIDDEN) * 4, torch.randn(3), temperature=2.0)
+    export_graph(model, tmp_path / "head.onnx", head)
+    assert [item.name for item in onnx.load(tmp_path / "head.onnx").graph.output] == [SCORES]
+    inputs = _inputs(model, _texts(model, 9, 5, 4, 2), [[0, 1], [2, 3]])
+    unit = _run(plain, inputs)[1].astype(np.float64)
+    expected = 1 / (1 + np.exp(-(unit @ head.weight.numpy().T + head.bias.numpy()) / 2.0))
+    session = onnxruntime.InferenceSession(tmp_path / "head.onnx", providers=["CPUExecutionProvider"])
+    found = session.run([SCORES], inputs)[0]
+    assert found.dtype == np.float32
+    assert np.ptp(expected) > 0.5
+    np.testing.assert_allclose(found, expected, atol=FP32_RELATIVE_ERROR)
 
 
 def test_rows_need_not_be_padded_to_any_multiple(trace):

@@ -2,8 +2,9 @@
 
 import pytest
 
+from export.contract import EMBEDDING, TEXT_GENERATION
 from export.errors import UnsupportedModelError
-from export.precision import ENGINES, PRECISIONS, SUPPORTED, choose_precision
+from export.precision import ENGINES, GENERATOR_SUPPORTED, PRECISIONS, SUPPORTED, choose_format, choose_precision
 
 WITH_BF16 = "processor\t: 0\nflags\t\t: fpu sse2 avx512f avx512_bf16\n"
 WITH_AMX = "processor\t: 0\nflags\t\t: fpu amx_bf16 amx_tile\n"
@@ -31,8 +32,27 @@ def test_where_the_processor_says_nothing_float32_is_taken(tmp_path):
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_a_wish_is_granted_where_the_engine_has_it_and_refused_with_what_exists_elsewhere(engine, precision):
-    if precision in SUPPORTED[engine]:
+    if precision in SUPPORTED.get(engine, ()):
         assert choose_precision(engine, precision) == precision
         return
     with pytest.raises(UnsupportedModelError, match="openvino: fp32, bf16; onnxruntime: fp32, int8"):
         choose_precision(engine, precision)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_generator_is_granted_what_its_engine_has_and_refused_with_what_exists_elsewhere(engine, precision):
+    if precision in GENERATOR_SUPPORTED.get(engine, ()):
+        assert choose_format(TEXT_GENERATION, engine, precision) == (engine, precision)
+        return
+    with pytest.raises(UnsupportedModelError, match="onnxruntime: int8, int4, fp32; onnxruntime-cuda: fp16, bf16"):
+        choose_format(TEXT_GENERATION, engine, precision)
+
+
+def test_the_defaults_depend_on_the_task():
+    assert choose_format(TEXT_GENERATION, None, None) == ("onnxruntime", "int8")
+    assert choose_format(TEXT_GENERATION, "onnxruntime-cuda", None) == ("onnxruntime-cuda", "fp16")
+    assert choose_format(EMBEDDING, None, "fp32") == ("openvino", "fp32")
+    for task, engine in ((EMBEDDING, "onnxruntime-cuda"), (TEXT_GENERATION, "openvino")):
+        with pytest.raises(UnsupportedModelError, match=f"engine {engine} does not run this kind of model"):
+            choose_format(task, engine, None)

@@ -5,12 +5,18 @@ from tritonclient.grpc import model_config_pb2
 
 from export.contract import (
     EMBEDDING_OUTPUT,
+    LABELS_OUTPUT,
     MAX_BATCH_SIZE,
+    PROMPT_INPUT,
+    SCORES_OUTPUT,
+    STREAM_INPUT,
     TEXT_ENCODER_BACKEND,
+    TEXT_GENERATOR_BACKEND,
     TEXT_INPUT,
+    TEXT_OUTPUT,
     TOKEN_COUNT_OUTPUT,
 )
-from export.triton_config import embedding_dimension, encoder_config
+from export.triton_config import embedding_dimension, encoder_config, generator_config, intent_config, states_output
 
 
 def test_triton_reads_the_tensors_and_the_backend_that_the_contract_names():
@@ -21,6 +27,21 @@ def test_triton_reads_the_tensors_and_the_backend_that_the_contract_names():
         (TEXT_INPUT, model_config_pb2.TYPE_STRING, [1])]
     assert [(item.name, item.data_type, list(item.dims)) for item in config.output] == [
         (EMBEDDING_OUTPUT, model_config_pb2.TYPE_FP32, [384]), (TOKEN_COUNT_OUTPUT, model_config_pb2.TYPE_INT32, [1])]
+
+
+def test_an_intent_model_leaves_open_how_many_labels_its_versions_have():
+    config = text_format.Parse(intent_config("intent"), model_config_pb2.ModelConfig())
+    assert (config.name, config.backend, config.max_batch_size) == ("intent", TEXT_ENCODER_BACKEND, MAX_BATCH_SIZE)
+    assert [(item.name, item.data_type, list(item.dims)) for item in config.output] == [
+        (SCORES_OUTPUT, model_config_pb2.TYPE_FP32, [-1]), (LABELS_OUTPUT, model_config_pb2.TYPE_STRING, [-1]),
+        (TOKEN_COUNT_OUTPUT, model_config_pb2.TYPE_INT32, [1])]
+
+
+def test_which_outputs_a_config_has_is_read_back():
+    assert states_output(intent_config("intent"), SCORES_OUTPUT)
+    assert not states_output(intent_config("intent"), EMBEDDING_OUTPUT)
+    assert states_output('output [ { dims: [ 8 ] name:"embedding" } ]', EMBEDDING_OUTPUT)
+    assert not states_output(encoder_config("scores", 8), SCORES_OUTPUT)  # a model of that name has no such output
 
 
 def test_triton_batches_without_making_a_lone_request_wait():
@@ -41,3 +62,14 @@ def test_the_dimension_is_read_from_a_file_that_people_laid_out_anew():
 
 def test_a_config_without_embedding_states_no_dimension():
     assert embedding_dimension('name: "m"\noutput [ { name: "token_count" dims: [ 1 ] } ]') is None
+
+
+def test_a_generator_is_decoupled_and_every_input_may_be_left_out():
+    config = text_format.Parse(generator_config("chat"), model_config_pb2.ModelConfig())
+    assert (config.name, config.backend, config.max_batch_size) == ("chat", TEXT_GENERATOR_BACKEND, 0)
+    assert config.model_transaction_policy.decoupled
+    inputs = {item.name: item for item in config.input}
+    assert all(item.optional and list(item.dims) == [1] for item in inputs.values())
+    assert inputs[PROMPT_INPUT].data_type == model_config_pb2.TYPE_STRING
+    assert inputs[STREAM_INPUT].data_type == model_config_pb2.TYPE_BOOL
+    assert TEXT_OUTPUT in [item.name for item in config.output]

@@ -23,7 +23,7 @@ LONG_RUNNING = sorted(set(SERVICES) - ONCE)
 OURS = {name: service for name, service in SERVICES.items() if service["image"].startswith("conch:")}
 SETTINGS = {item.metadata["variable"] for item in fields(Settings)}
 VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)(:[?-])?([^}]*)\}")
-BACKEND = "serving/backends/text_encoder/model.py"
+BACKENDS = ("text_encoder", "text_generator")
 PART_OF_TRITON = {"triton_python_backend_utils"}
 
 
@@ -131,12 +131,14 @@ def test_triton_gets_the_options_that_conch_serve_gives_it():
                             host="0.0.0.0", http_port=8000, grpc_port=8001, metrics_port=8002, secret="given")  # noqa: S104
     distribution = Distribution(Path("tritonserver"), Path(), Path(), ())
     assert [fill_in(word) for word in SERVICES["triton"]["command"]] == server_command(distribution, options)
-    assert [f"./{BACKEND}", "/opt/tritonserver/backends/text_encoder/model.py", "ro"] in mounts("triton")
+    for name in BACKENDS:
+        source = f"./serving/backends/{name}/model.py"
+        assert [source, f"/opt/tritonserver/backends/{name}/model.py", "ro"] in mounts("triton")
 
 
-def test_triton_has_every_package_that_the_backend_imports():
+def test_triton_has_every_package_that_the_backends_import():
     trees = {module.name: module.tree for module in modules(*PACKAGES)}
-    reached, waiting = set(), [BACKEND.removesuffix(".py").replace("/", ".")]
+    reached, waiting = set(), [f"serving.backends.{name}.model" for name in BACKENDS]
     while waiting:
         name = waiting.pop()
         if name not in reached:

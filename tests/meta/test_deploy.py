@@ -10,11 +10,13 @@ import yaml
 
 from control_plane.observability.metrics import STATE_METRICS, Metrics
 from serving.backends.text_encoder.batch_metrics import BatchMetrics
+from serving.backends.text_generator.generation_metrics import GenerationMetrics
 from tests.meta.source_tree import ROOT
 from tests.triton_metrics import TRITON_METRICS
 
 DEPLOY = ROOT / "deploy"
-HISTOGRAM = "conch_request_duration_seconds"
+HISTOGRAMS = ("conch_request_duration_seconds", "conch_generator_first_token_seconds",
+              "conch_generator_inter_token_seconds")
 GIVEN_BY_PROMETHEUS = {"up"}                       # Prometheus: "Jobs and instances"
 LABELS_OF_PROMETHEUS = {"instance", "job", "le"}   # the first two of every series, the last of every bucket
 # Neither metric nor function: set and vector matching operators, and modifiers of aggregations.
@@ -24,15 +26,16 @@ WORDS = {"and", "or", "unless", "on", "by", "without", "ignoring"}
 class RecordedFamily:
     """One family of Triton's metrics API, noting its name and labels."""
 
-    COUNTER = "counter"
+    COUNTER, GAUGE = "counter", "gauge"
     made: ClassVar[list["RecordedFamily"]] = []
 
     def __init__(self, name: str, description: str, kind: str) -> None:
         self.name, self.labels = name, set()
         self.made.append(self)
 
-    def Metric(self, labels: dict[str, str]) -> None:
+    def Metric(self, labels: dict[str, str]) -> SimpleNamespace:
         self.labels = set(labels)
+        return SimpleNamespace(set=lambda value: None)
 
 
 def control_plane_metrics() -> dict[str, set[str]]:
@@ -48,8 +51,10 @@ def control_plane_metrics() -> dict[str, set[str]]:
 
 
 def backend_metrics() -> dict[str, set[str]]:
-    """Return the labels of each name that the text_encoder backend adds to Triton's."""
-    BatchMetrics(SimpleNamespace(MetricFamily=RecordedFamily), "fast", "1")
+    """Return the labels of each name that the backends add to Triton's."""
+    triton = SimpleNamespace(MetricFamily=RecordedFamily)
+    BatchMetrics(triton, "fast", "1")
+    GenerationMetrics(triton, "smollm2", "1", slots=8)
     return {family.name: family.labels for family in RecordedFamily.made}
 
 
@@ -118,7 +123,8 @@ def test_every_metric_is_documented_and_no_other():
     page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     documented = set(re.findall(r"^\| `(conch_\w+)` \|", page, flags=re.MULTILINE))
     names = set(control_plane_metrics()) | set(backend_metrics())
-    assert documented == {HISTOGRAM if name.startswith(HISTOGRAM) else name for name in names}
+    histogram_of = {name: histogram for name in names for histogram in HISTOGRAMS if name.startswith(histogram)}
+    assert documented == {histogram_of.get(name, name) for name in names}
 
 
 def test_the_variable_of_the_dashboard_reads_a_metric_that_exists():

@@ -18,22 +18,26 @@ STANDARD_LIBRARY_AND = {"tomllib", "tomli"}  # Python 3.10 has only the second, 
 SHARED_WITH_OTHERS = SHARED - {"export.errors"}
 
 OWNERS = {
-    # Only the first of the two talks to servers; the other uses the message classes of Triton's configuration.
-    "tritonclient": ("control_plane/triton_gateway.py", "control_plane/triton_config.py"),
-    "grpc": "control_plane/triton_gateway.py",
+    # The first talks to servers, the second for it where answers stream; the third uses message classes only.
+    "tritonclient": ("control_plane/triton_gateway.py", "control_plane/triton_generation.py",
+                     "control_plane/triton_config.py"),
+    "grpc": ("control_plane/triton_gateway.py", "control_plane/triton_generation.py"),
     "alembic": "control_plane/database/",
     "sqlalchemy": "control_plane/",
     "httpx": "control_plane/providers/openai_endpoint.py",
     "huey": "control_plane/jobs/wake_queue.py",
-    "triton_python_backend_utils": "serving/backends/text_encoder/model.py",
+    "ahocorasick": "control_plane/intents/keyword_rules.py",
+    "triton_python_backend_utils": ("serving/backends/text_encoder/model.py",
+                                    "serving/backends/text_generator/model.py"),
+    "llguidance": "serving/generator/constraints.py",
     "flask_openapi3": "control_plane/",
     "flask": "control_plane/",
     "flask_limiter": "control_plane/access/limits.py",
     "limits": "control_plane/access/limits.py",
     "boto3": "export/sources/s3.py",
     "huggingface_hub": "export/sources/hub.py",
-    "torch": "export/",
-    "sentence_transformers": "export/",
+    "torch": ("export/", "training/"),
+    "sentence_transformers": ("export/", "training/"),
 }
 
 ENVIRONMENT_EXEMPTIONS = {
@@ -41,6 +45,8 @@ ENVIRONMENT_EXEMPTIONS = {
     "serving/triton/server.py": "hands the environment on to Triton, with Triton's libraries added",
     "serving/perf_analyzer.py": "hands the environment on to pip and perf_analyzer, with its libraries added",
     "serving/backends/text_encoder/model.py": "writes the tokeniser's thread count, which has no other switch",
+    "control_plane/api/event_stream.py": "reads WSGI's environ of one request, not the process's",
+    "export/decoder_builder.py": "hands the environment on to the model builder, and keeps it off the network",
     "export/sources/pypi.py": "hands the environment on to pip, whose own settings hold",
     "export/sources/hub.py": "reads HF_ENDPOINT, which belongs to the hub's clients and not to Conch",
 }
@@ -49,6 +55,7 @@ LAZY_IMPORT_EXEMPTIONS = {
     "conch/cli.py": "imports a command's module when that command runs: most of them pull in heavy packages",
     "conch/job_process.py": "imports the one kind that its job is of, once its lease is safe; an export pulls in torch",
     "conch/commands/export.py": "torch takes seconds; --help, --if-missing and a wrong option should not wait for it",
+    "conch/commands/tuning.py": "torch takes seconds; a start that finds the model trained should not wait for it",
     "serving/encoder/engine.py": "imports the one engine that the manifest names; the other may not be installed",
 }
 

@@ -28,7 +28,7 @@ def test_every_batch_comes_back_as_an_array_of_its_own_under_its_number(version_
         assert set(arrays) == {"0", "1"}
         for index, batch in enumerate(JOB["batches"]):
             options = [EncodeOptions(batch["prompt_name"])] * len(batch["texts"])
-            expected = encoder.encode(batch["texts"], options).embeddings
+            expected = encoder.encode(batch["texts"], options).vectors
             assert relative_error(arrays[str(index)], expected) < BATCH_RELATIVE_ERROR
 
 

@@ -1,1 +1,1 @@
-"""The backend of embedding models: model.py is what Triton calls."""
+"""The backend of embedding and intent models: model.py is what Triton calls."""

@@ -7,8 +7,8 @@ class BatchMetrics:
     def __init__(self, pb_utils, model: str, version: str) -> None:
         labels = {"model": model, "version": version}
         self._families = []  # Triton drops a family with its last reference.
-        self._texts = self._counter(pb_utils, labels, "conch_encoder_texts", "Texts embedded")
-        self._tokens = self._counter(pb_utils, labels, "conch_encoder_tokens", "Tokens embedded, padding left out")
+        self._texts = self._counter(pb_utils, labels, "conch_encoder_texts", "Texts embedded or classified")
+        self._tokens = self._counter(pb_utils, labels, "conch_encoder_tokens", "Tokens in them, padding left out")
         self._padded = self._counter(pb_utils, labels, "conch_encoder_padded_tokens",
                                      "Tokens computed, padding included")
         self._batches = self._counter(pb_utils, labels, "conch_encoder_batches", "Batches that Triton formed")

@@ -1,6 +1,7 @@
-"""Triton Python-based backend that serves every embedding model (Triton: python_backend, "Python-based backends").
+"""Triton Python-based backend that serves every embedding and intent model (Triton: python_backend, "Python-based
+backends").
 
-Text in, embedding out; one Triton batch is one call of the encoder. Knows nothing of the control plane.
+Text in, embedding or scores out; one Triton batch is one call of the encoder. Knows nothing of the control plane.
 """
 
 import json
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import triton_python_backend_utils as pb_utils
 
-from export.contract import EMBEDDING_OUTPUT, TOKEN_COUNT_OUTPUT, ConchError
+from export.contract import ConchError
+from serving.backends.text_encoder.answers import AnswerShaper
 from serving.backends.text_encoder.batch_metrics import BatchMetrics
 from serving.backends.text_encoder.request_rows import RequestRows, read_request
 from serving.backends.text_encoder.threads import threads_per_instance
@@ -36,10 +38,11 @@ class TritonPythonModel:
             self._encoder.warm()
         except ConchError as error:
             raise pb_utils.TritonModelException(str(error)) from error
+        self._answers = AnswerShaper(self._encoder.manifest)
         self._metrics = BatchMetrics(pb_utils, args["model_name"], args["model_version"])
 
     def execute(self, requests: list) -> list:
-        """Answer a batch; a request that cannot be answered gets its own error, the others their embeddings."""
+        """Answer a batch; a request that cannot be answered gets its own error, the others their rows."""
         rows = [read_request(request, pb_utils) for request in requests]
         good = [item for item in rows if isinstance(item, RequestRows)]
         texts = [text for item in good for text in item.texts]
@@ -58,20 +61,17 @@ class TritonPythonModel:
                 responses.append(_error(str(item), pb_utils.TritonError.INVALID_ARG))
             else:
                 stop = start + len(item.texts)
-                responses.append(_answer(encoded, start, stop))
+                responses.append(self._answer(encoded, start, stop))
                 start = stop
         return responses
 
-
-def _answer(encoded: EncodedTexts, start: int, stop: int):
-    failed = [position for position in range(start, stop) if position in encoded.errors]
-    if failed:
-        position = failed[0]
-        return _error(f"text {position - start}: {encoded.errors[position]}", pb_utils.TritonError.INVALID_ARG)
-    return pb_utils.InferenceResponse([
-        pb_utils.Tensor(EMBEDDING_OUTPUT, encoded.embeddings[start:stop]),
-        pb_utils.Tensor(TOKEN_COUNT_OUTPUT, encoded.token_counts[start:stop, None]),
-    ])
+    def _answer(self, encoded: EncodedTexts, start: int, stop: int):
+        failed = [position for position in range(start, stop) if position in encoded.errors]
+        if failed:
+            position = failed[0]
+            return _error(f"text {position - start}: {encoded.errors[position]}", pb_utils.TritonError.INVALID_ARG)
+        return pb_utils.InferenceResponse([pb_utils.Tensor(name, array) for name, array in
+                                           self._answers.shape(encoded, start, stop).items()])
 
 
 def _error(message: str, code: int):

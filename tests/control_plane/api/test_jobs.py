@@ -27,7 +27,8 @@ def test_an_export_is_accepted_as_a_job_and_location_leads_to_it(client):
     assert answer.headers["Location"] == f"{JOBS}/{job['id']}"
     assert (job["kind"], job["state"], job["progress"], job["created_by"]) == ("export", "queued", 0.0, "admin")
     assert job["arguments"] == {
-        "model": "tiny", "name": "mine", "precision": "int8", "engine": "onnxruntime", "min_cosine": 0.97}
+        "model": "tiny", "name": "mine", "precision": "int8", "engine": "onnxruntime", "min_cosine": 0.97,
+        "force": False}
     assert [line["line"] for line in job["log"]] == ["submitted by admin"]
 
 

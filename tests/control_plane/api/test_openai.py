@@ -1,12 +1,10 @@
 """/v1: OpenAI's API, by hand and through the official client unchanged."""
 
 import base64
-import threading
 
 import numpy as np
 import openai
 import pytest
-from werkzeug.serving import make_server
 
 from control_plane.errors import InferenceTimeoutError, TritonUnavailableError
 from control_plane.lifecycle.store import Change
@@ -130,20 +128,6 @@ def test_models_lists_what_is_loaded(client, services, settings):
     assert [(model["id"], model["object"], model["owned_by"]) for model in models] == [
         ("tiny", "model", "org"), ("mine", "model", "local")]
     assert all(isinstance(model["created"], int) for model in models)
-
-
-@pytest.fixture
-def official(app, key):
-    """The official client, over HTTP; a proxy of the machine that tests run on is not asked."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    with openai.OpenAI(base_url=f"http://127.0.0.1:{server.server_port}/v1", api_key=key, max_retries=0,
-                       http_client=openai.DefaultHttpxClient(trust_env=False)) as client:
-        yield client
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @pytest.mark.parametrize("options", [{}, {"encoding_format": "float"}], ids=["default", "float"])

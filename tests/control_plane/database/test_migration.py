@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 import socket
-from datetime import datetime
+from datetime import date, datetime
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -78,6 +78,8 @@ def _value(item) -> object:
     kind = item.type.python_type
     if kind is datetime:
         return datetime(2026, 1, 2, 3, 4, 5, 678901)
+    if kind is date:
+        return date(2026, 1, 2)
     # JSON is text on MariaDB and refuses what is none.
     return {int: 1, bool: True, float: 1.5, bytes: b"1"}.get(kind, "1")
 

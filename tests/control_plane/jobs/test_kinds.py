@@ -35,7 +35,7 @@ def test_engines_and_precisions_are_those_of_the_export():
 @pytest.mark.parametrize("wrong", [
     {"name": "../x"}, {"name": ""}, {"name": "a" * 65}, {"precision": "fp8"}, {"engine": "tensorrt"},
     {"min_cosine": 1.5}, {"min_cosine": float("nan")}, {"source": "path"},
-    {"precision": "int8"}])
+    {"force": 1}])
 def test_what_an_export_cannot_take_is_refused(wrong):
     with pytest.raises(ValidationError):
         ExportArguments.model_validate({"model": "fast", **wrong})

@@ -6,12 +6,17 @@ import numpy as np
 import pytest
 
 from control_plane.errors import InferenceTimeoutError, WrongAnswerError
+from control_plane.generation.request import GenerationEvent
 from control_plane.lifecycle.golden import prove
-from control_plane.triton_gateway import Embeddings
+from control_plane.triton_gateway import Classification, Embeddings
+from export.manifest import GeneratorManifest, IntentManifest
 from tests.control_plane.fakes import DIMENSION, GOLDEN_TEXT, MANIFEST, vector_of
 
 GOLDEN = vector_of(GOLDEN_TEXT)
 VERSION = replace(MANIFEST, version=3, golden_embedding=tuple(float(number) for number in GOLDEN))
+INTENT = IntentManifest(**{
+    **vars(MANIFEST), "task": "intent", "version": 3, "labels": ("wealth", "爱情"), "thresholds": (0.5, 0.5),
+    "temperature": 1.0, "golden_scores": (0.9, 0.2), "parity": {"allowed_score_difference": 0.03}})
 
 
 class Answering:
@@ -87,3 +92,67 @@ def test_the_errors_of_an_inference_pass_through():
 
     with pytest.raises(InferenceTimeoutError, match="slow"):
         prove(Silent(), VERSION)
+
+
+class Classifying:
+    """A Triton that answers every request with the same scores, and remembers what it was asked."""
+
+    def __init__(self, *scores: float, labels: tuple[str, ...] = INTENT.labels) -> None:
+        self.scores, self.labels, self.asked = np.array([scores], dtype=np.float32), labels, []
+
+    def classify(self, name, texts, version):
+        self.asked.append((name, texts, version))
+        return Classification(self.scores, self.labels, np.ones(1, np.int32), str(version))
+
+
+@pytest.mark.parametrize("scores", [(0.9, 0.2), (0.88, 0.22), (0.93, 0.17)])
+def test_scores_within_the_bound_of_the_export_are_proof(scores):
+    gateway = Classifying(*scores)
+    prove(gateway, INTENT)
+    assert gateway.asked == [("tiny", [GOLDEN_TEXT], 3)]
+
+
+@pytest.mark.parametrize(("scores", "says"), [
+    ((0.9, 0.25), r"version 3 does not .*differs by 0\.0500 .*0\.0301 is allowed"),
+    ((0.1, 0.2), r"differs by 0\.8"), ((0.9, np.nan), "differs by nan"), ((0.9,), "1 scores came back"),
+    ((0.9, 0.2, 0.1), "3 scores came back"),
+])
+def test_other_scores_are_refused(scores, says):
+    with pytest.raises(WrongAnswerError, match=says):
+        prove(Classifying(*scores), INTENT)
+
+
+@pytest.mark.parametrize("labels", [("爱情", "wealth"), ("wealth", "health"), ("wealth",)])
+def test_scores_of_other_labels_are_refused(labels):
+    with pytest.raises(WrongAnswerError, match=f"labels {', '.join(labels)} and not one for each of wealth, 爱情"):
+        prove(Classifying(0.9, 0.2, labels=labels), INTENT)
+
+
+WRITER = GeneratorManifest(
+    model="writer", version=3, task="text-generation", source="x", revision=None, engine="onnxruntime",
+    precision="int8", max_tokens=64, golden_text=GOLDEN_TEXT, layers=1, kv_heads=1, head_dim=4, vocab_size=256,
+    kv_type="float32", stop_token_ids=(0,), golden_token_ids=(5, 6, 7, 8))
+
+
+class Writing:
+    """A Triton that continues every text with the same tokens, one an event, and remembers what it was asked."""
+
+    def __init__(self, *tokens: int) -> None:
+        self.tokens, self.asked = tokens, []
+
+    def generate(self, name, request, version, request_id, timeout_s):
+        self.asked.append((name, request.prompt, version, request.sampling["max_tokens"]))
+        return (GenerationEvent(token_ids=(token,)) for token in self.tokens)
+
+
+@pytest.mark.parametrize("tokens", [(5, 6, 7, 8), (5, 6, 9, 9)], ids=["all", "half of them, as on another processor"])
+def test_a_generator_that_goes_on_as_its_export_did_is_proven(tokens):
+    gateway = Writing(*tokens)
+    prove(gateway, WRITER)
+    assert gateway.asked == [("writer", GOLDEN_TEXT, 3, 4)]
+
+
+@pytest.mark.parametrize("tokens", [(), (5,), (5, 9, 7, 8), (9, 6, 7, 8)])
+def test_a_generator_that_goes_on_otherwise_is_refused_with_both(tokens):
+    with pytest.raises(WrongAnswerError, match=r"\[5, 6, 7, 8\]"):
+        prove(Writing(*tokens), WRITER)

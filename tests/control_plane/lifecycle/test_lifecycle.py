@@ -281,3 +281,18 @@ def test_a_switch_whose_lease_was_lost_meanwhile_is_not_written_down(live):
     with pytest.raises(BusyError, match="nothing was changed"):
         live.activate(2)
     assert live.state().active_version == 1
+
+
+def test_versions_are_kept_beside_the_active_one_proven_everywhere_until_they_are_let_go(live):
+    assert live.lifecycle.keep_beside("tiny", {2}, TEST).active_version == 1
+    live.lifecycle.let_go("tiny", TEST)
+    assert (live.held(), live.state().extra_versions) == ([[1, 2]] * 3, ())
+    live.reconcile()
+    assert (live.held(), _actions(live)) == ([[1]] * 3, ["activate", "keep", "let_go"])
+
+
+def test_a_version_that_one_target_refuses_is_kept_nowhere(live):
+    live.gateways[2].refused["tiny", 2] = "no room"
+    with pytest.raises(ModelLoadError, match="no room"):
+        live.lifecycle.keep_beside("tiny", {2}, TEST)
+    assert (live.held(), live.state().extra_versions) == ([[1]] * 3, ())

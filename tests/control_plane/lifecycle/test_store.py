@@ -161,3 +161,10 @@ def test_a_model_is_placed_on_every_target_unless_it_names_some():
     assert ModelState("tiny").is_placed_on("one:1")
     assert ModelState("tiny", targets=("one:1",)).is_placed_on("one:1")
     assert not ModelState("tiny", targets=()).is_placed_on("one:1")
+
+
+def test_extra_versions_are_placed_beside_the_active_one_while_it_is_loaded(store):
+    state = store.change(store.find("tiny"), "keep", TEST, is_wanted=True, active_version=2, extra_versions=(1, 3))
+    assert store.find("tiny") == state
+    assert state.placement(utc_now()).versions == (1, 2, 3)
+    assert replace(state, is_wanted=False).placement(utc_now()).versions == ()

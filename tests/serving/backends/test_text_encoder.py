@@ -5,10 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from export.contract import TEXT_INPUT
+from export.contract import EMBEDDING_OUTPUT, LABELS_OUTPUT, SCORES_OUTPUT, TEXT_INPUT, TOKEN_COUNT_OUTPUT
+from export.manifest import EncoderManifest, IntentManifest
+from serving.backends.text_encoder.answers import AnswerShaper
 from serving.backends.text_encoder.batch_metrics import BatchMetrics
 from serving.backends.text_encoder.request_rows import RequestRows, read_request
 from serving.backends.text_encoder.threads import threads_per_instance
+from serving.encoder.encoder import EncodedTexts
 from serving.encoder.options import DEFAULT_OPTIONS, EncodeOptions
 from serving.errors import InvalidOptionError, InvalidTextError, VersionLoadError
 
@@ -117,6 +120,27 @@ def test_a_wrong_parameter_is_the_requests_own_error():
 
 def test_a_request_whose_client_has_gone_is_not_read():
     assert read_request(FakeRequest([b"\xff"], is_cancelled=True), FakeTriton) is None
+
+
+FACTS = {"model": "m", "version": 1, "task": "", "source": "", "revision": None, "engine": "", "precision": "",
+         "max_tokens": 8, "dimension": 2, "pad_token_id": 0, "pooling": (), "pools_prompt": True, "normalized": True}
+ENCODED = EncodedTexts(np.arange(6, dtype=np.float32).reshape(3, 2), np.array([4, 5, 6], np.int32), 16)
+
+
+def test_the_rows_of_a_request_become_embeddings():
+    answer = AnswerShaper(EncoderManifest(**FACTS)).shape(ENCODED, 1, 3)
+    assert set(answer) == {EMBEDDING_OUTPUT, TOKEN_COUNT_OUTPUT}
+    assert answer[EMBEDDING_OUTPUT].tolist() == [[2, 3], [4, 5]]
+    assert answer[TOKEN_COUNT_OUTPUT].tolist() == [[5], [6]]
+
+
+def test_the_rows_of_a_request_become_scores_each_with_the_names_of_its_labels():
+    manifest = IntentManifest(**FACTS, labels=("wealth", "爱情"), thresholds=(0.5, 0.5), temperature=1.0)
+    answer = AnswerShaper(manifest).shape(ENCODED, 0, 2)
+    assert set(answer) == {SCORES_OUTPUT, LABELS_OUTPUT, TOKEN_COUNT_OUTPUT}
+    assert answer[SCORES_OUTPUT].tolist() == [[0, 1], [2, 3]]
+    assert answer[LABELS_OUTPUT].tolist() == [[b"wealth", "爱情".encode()]] * 2
+    assert answer[TOKEN_COUNT_OUTPUT].tolist() == [[4], [5]]
 
 
 def test_counters_add_up_batches_texts_and_tokens_under_the_models_name_and_version():

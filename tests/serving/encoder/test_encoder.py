@@ -7,11 +7,13 @@ from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 
 from export.contract import MANIFEST_FILE, MODEL_FILE, TOKENIZER_FILE
+from export.intent_export import export_intent
+from export.manifest import GeneratorManifest
 from serving.encoder.encoder import TextEncoder
 from serving.encoder.options import DEFAULT_OPTIONS, EncodeOptions
 from serving.errors import InvalidOptionError, TextTooLongError, VersionLoadError
 from tests.conftest import PROMPTS
-from tests.export.checkpoints import HIDDEN, MAX_TOKENS, build_checkpoint, export_to
+from tests.export.checkpoints import HIDDEN, MAX_TOKENS, build_checkpoint, build_intent_checkpoint, export_to
 from tests.tolerances import BATCH_RELATIVE_ERROR, FP32_RELATIVE_ERROR
 from tests.versions import relative_error, reseal
 
@@ -40,7 +42,7 @@ def alone(encoders):
         for text in POOL:
             for option in OPTIONS:
                 result = encoder.encode([text], [option])
-                rows[engine, text, option] = result.embeddings[0], result.token_counts[0]
+                rows[engine, text, option] = result.vectors[0], result.token_counts[0]
     return rows
 
 
@@ -51,7 +53,7 @@ def test_a_row_does_not_depend_on_what_else_is_in_its_batch(encoders, alone, eng
     texts, options = zip(*batch, strict=True)
     result = encoders[engine].encode(texts, options)
     expected = [alone[engine, text, option] for text, option in batch]
-    assert relative_error(result.embeddings, np.array([row for row, _ in expected])) < BATCH_RELATIVE_ERROR
+    assert relative_error(result.vectors, np.array([row for row, _ in expected])) < BATCH_RELATIVE_ERROR
     assert result.token_counts.tolist() == [count for _, count in expected]
     assert result.errors == {}
     assert result.padded_tokens >= result.token_counts.sum()
@@ -68,22 +70,22 @@ def test_a_text_that_fails_fails_alone(encoders, alone, engine, batch):
         if fault:
             assert isinstance(result.errors[position],
                               TextTooLongError if fault == "too long" else InvalidOptionError)
-            assert not result.embeddings[position].any()
+            assert not result.vectors[position].any()
             assert result.token_counts[position] == 0
         else:
             expected = alone[engine, text, DEFAULT_OPTIONS][0]
-            assert relative_error(result.embeddings[position], expected) < BATCH_RELATIVE_ERROR
+            assert relative_error(result.vectors[position], expected) < BATCH_RELATIVE_ERROR
 
 
 def test_a_batch_is_float32_rows_and_int32_counts(encoder):
     result = encoder.encode(["a", "b c"])
-    assert (result.embeddings.shape, result.embeddings.dtype) == ((2, HIDDEN), np.dtype("float32"))
+    assert (result.vectors.shape, result.vectors.dtype) == ((2, HIDDEN), np.dtype("float32"))
     assert (result.token_counts.tolist(), result.token_counts.dtype) == ([3, 4], np.dtype("int32"))
 
 
 def test_no_texts_give_no_rows(encoder):
     result = encoder.encode([])
-    assert result.embeddings.shape == (0, HIDDEN)
+    assert result.vectors.shape == (0, HIDDEN)
     assert (result.errors, result.padded_tokens) == ({}, 0)
 
 
@@ -108,15 +110,54 @@ def test_normalize_overrides_a_model_that_does_not_normalise(tmp_path, engine):
 
 
 def test_a_prompt_is_put_before_the_text(encoder):
-    prompted = encoder.encode(["text"], [EncodeOptions("query")]).embeddings
-    assert relative_error(prompted, encoder.encode([PROMPTS["query"] + "text"]).embeddings) < BATCH_RELATIVE_ERROR
-    assert relative_error(prompted, encoder.encode(["text"]).embeddings) > 0.01
+    prompted = encoder.encode(["text"], [EncodeOptions("query")]).vectors
+    assert relative_error(prompted, encoder.encode([PROMPTS["query"] + "text"]).vectors) < BATCH_RELATIVE_ERROR
+    assert relative_error(prompted, encoder.encode(["text"]).vectors) > 0.01
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory):
+    """A small intent model whose default prompt is "query"."""
+    folder = tmp_path_factory.mktemp("intent")
+    checkpoint = build_intent_checkpoint(folder / "trained", prompt_name="query", prompts=PROMPTS)
+    return TextEncoder.load(export_intent(checkpoint, "intent", folder, "onnxruntime", "fp32"), threads=2)
+
+
+def test_an_intent_model_gives_a_score_for_each_label_whatever_else_is_in_the_batch(classifier):
+    classifier.warm()
+    alone = np.concatenate([classifier.encode([text]).vectors for text in POOL])
+    together = classifier.encode(POOL)
+    assert (together.vectors.shape, together.vectors.dtype) == ((len(POOL), 3), np.dtype("float32"))
+    assert relative_error(together.vectors, alone) < BATCH_RELATIVE_ERROR
+    assert together.vectors.min() >= 0
+    assert together.vectors.max() <= 1
+
+
+def test_an_intent_model_takes_prompts_and_truncation_but_no_normalize(classifier):
+    options = [EncodeOptions("passage"), EncodeOptions(truncate=False), EncodeOptions(normalize=True), DEFAULT_OPTIONS]
+    result = classifier.encode(["好", POOL[-1], "好", "好"], options)
+    assert {position: type(error) for position, error in result.errors.items()} == {
+        1: TextTooLongError, 2: InvalidOptionError}
+    assert "'normalize' means nothing to an intent model" in str(result.errors[2])
+    assert not result.vectors[[1, 2]].any()
+    assert relative_error(result.vectors[3], classifier.encode(["好"], [EncodeOptions("query")]).vectors[0]) < 1e-6
+    assert relative_error(result.vectors[0], result.vectors[3]) > 0.01
+
+
+def test_a_model_of_another_task_is_refused(version_dir):
+    manifest = GeneratorManifest(
+        model="m", version=1, task="text-generation", source="", revision=None, engine="onnxruntime",
+        precision="fp32", max_tokens=8, layers=1, kv_heads=1, head_dim=1, vocab_size=9, kv_type="float32",
+        stop_token_ids=(1,))
+    manifest.write(version_dir)
+    with pytest.raises(VersionLoadError, match="does text-generation, which this backend does not serve"):
+        TextEncoder.load(version_dir, threads=1)
 
 
 def test_warming_leaves_results_as_they_were(encoder):
-    before = encoder.encode(POOL).embeddings
+    before = encoder.encode(POOL).vectors
     encoder.warm()
-    assert relative_error(encoder.encode(POOL).embeddings, before) < BATCH_RELATIVE_ERROR
+    assert relative_error(encoder.encode(POOL).vectors, before) < BATCH_RELATIVE_ERROR
 
 
 @pytest.mark.parametrize("file", [MODEL_FILE, TOKENIZER_FILE])
@@ -160,8 +201,8 @@ def _assert_overrides(encoder: TextEncoder, original: SentenceTransformer, raw_o
     raw = raw_original.encode(texts, batch_size=1)
     unit = original.encode(texts, batch_size=1, normalize_embeddings=True)
     for normalize, expected in ((None, unit if is_normalised else raw), (True, unit), (False, raw)):
-        found = encoder.encode(texts, [EncodeOptions(normalize=normalize)] * len(texts)).embeddings
+        found = encoder.encode(texts, [EncodeOptions(normalize=normalize)] * len(texts)).vectors
         assert relative_error(found, expected) < FP32_RELATIVE_ERROR
-    mixed = encoder.encode(["a", "a"], [EncodeOptions(normalize=True), EncodeOptions(normalize=False)]).embeddings
+    mixed = encoder.encode(["a", "a"], [EncodeOptions(normalize=True), EncodeOptions(normalize=False)]).vectors
     assert np.linalg.norm(mixed[0]) == pytest.approx(1, abs=FP32_RELATIVE_ERROR)
     assert abs(np.linalg.norm(mixed[1]) - 1) > 0.1

@@ -1,0 +1,1 @@
+"""Experiments: two versions of the intent model on real questions, what they did, and when to stop."""

@@ -1,0 +1,1 @@
+"""Text generation: prompts, answers and their streams, whoever computes them."""

@@ -1,0 +1,1 @@
+"""Labelling: which questions people see, what they say of them, how far they agree, and the taxonomy they go by."""

@@ -1,0 +1,110 @@
+"""The queue: gives people questions to label, each to one person at a time. Knows nothing of labels."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.dialects import mysql, sqlite
+from sqlalchemy.orm import Session
+
+from control_plane.database.database import Database
+from control_plane.database.schema import utc_now
+from control_plane.labelling.sampling import Pick, Sampler, draw_count
+from control_plane.labelling.standing import apply_resolution
+from control_plane.labelling.tables import LabelLeaseRow, ResolutionRow
+from control_plane.labelling.taxonomy import read_taxonomy
+from control_plane.questions.tables import QuestionRow
+
+LEASE_S = 600.0      # how long a question is kept for whom it was given to; asking again begins anew
+MAX_OPEN = 1000      # questions that one person may have at once
+BLIND_PAGE_SHARE = 0.1  # of a page that is second opinions at most, unless nothing else waits
+_ATTEMPTS = 10       # of many who ask at once one wins each round
+
+
+@dataclass(frozen=True)
+class QueuedQuestion:
+    """A question that somebody has until its lease runs out."""
+
+    lease_id: int  # grows within a page and from page to page
+    question: QuestionRow
+    slice: str | None
+    expires_at: datetime
+
+
+class LabelQueue:
+    """The questions that wait for a label."""
+
+    def __init__(self, database: Database, lease_s: float = LEASE_S) -> None:
+        self._database, self._lease_s = database, lease_s
+
+    def page(self, labeler: str, limit: int, after: int = 0) -> list[QueuedQuestion]:
+        """Return up to `limit` questions for a person, leased to them: first those that they have already.
+
+        `after` is the lease_id that ended the page before. Somebody who has MAX_OPEN questions gets no new ones.
+        """
+        found = self._renew(labeler, limit, after)
+        for _ in range(_ATTEMPTS):
+            if len(found) >= limit or not self._lease_new(labeler, limit - len(found)):
+                break
+            found = self._held(labeler, limit, after)
+        return found
+
+    def _renew(self, labeler: str, limit: int, after: int) -> list[QueuedQuestion]:
+        """Drop what has run out, of anybody, and give the person's own more time."""
+        now = utc_now()
+        with self._database.write() as session:
+            session.execute(delete(LabelLeaseRow).where(LabelLeaseRow.expires_at <= now))
+            session.execute(update(LabelLeaseRow).where(LabelLeaseRow.labeler == labeler)
+                            .values(expires_at=now + timedelta(seconds=self._lease_s)))
+        return self._held(labeler, limit, after)
+
+    def _held(self, labeler: str, limit: int, after: int) -> list[QueuedQuestion]:
+        with self._database.read() as session:
+            rows = session.execute(
+                select(LabelLeaseRow, QuestionRow).join(QuestionRow, QuestionRow.id == LabelLeaseRow.question_id)
+                .where(LabelLeaseRow.labeler == labeler, LabelLeaseRow.id > after, QuestionRow.erased_at.is_(None))
+                .order_by(LabelLeaseRow.id).limit(limit))
+            return [QueuedQuestion(lease.id, question, lease.slice, lease.expires_at) for lease, question in rows]
+
+    def _lease_new(self, labeler: str, count: int) -> bool:
+        """Lease questions that nobody has; returns whether there were any to try."""
+        with self._database.read() as session:
+            count = min(count, MAX_OPEN - _count_open(session, labeler))
+            if count <= 0:
+                return False
+            sampler = Sampler(session)
+            sampler.pick_for_second_opinion(labeler, min(count, draw_count(count * BLIND_PAGE_SHARE)))
+            sampler.pick(count - len(sampler.picks))
+            sampler.pick_for_second_opinion(labeler, count - len(sampler.picks))
+        self._mark(sampler.decided)
+        if sampler.picks:
+            with self._database.write() as session:
+                self._insert(session, labeler, sampler.picks)
+        return bool(sampler.picks)
+
+    def _insert(self, session: Session, labeler: str, picks: list[Pick]) -> None:
+        """Lease what nobody else leased meanwhile, everybody in one order (of the ids), so that none waits for ever."""
+        expires_at = utc_now() + timedelta(seconds=self._lease_s)
+        rows = [{"question_id": pick.question_id, "fingerprint": pick.fingerprint, "labeler": labeler,
+                 "slice": pick.slice, "is_blind": pick.is_blind, "expires_at": expires_at}
+                for pick in sorted(picks, key=lambda pick: pick.question_id)]
+        table = LabelLeaseRow.__table__
+        is_sqlite = session.get_bind().dialect.name == "sqlite"
+        session.execute(sqlite.insert(table).on_conflict_do_nothing() if is_sqlite
+                        else mysql.insert(table).prefix_with("IGNORE"), rows)
+
+    def _mark(self, decided: dict[str, ResolutionRow]) -> None:
+        """Mark duplicates that came after their wording was decided, so that the queue meets them no more."""
+        if not decided:
+            return
+        with self._database.write() as session:
+            taxonomy = read_taxonomy(session)
+            left = session.scalars(select(QuestionRow.id).where(
+                QuestionRow.id.in_(decided), QuestionRow.erased_at.is_(None)).order_by(QuestionRow.id)
+                .with_for_update()).all()
+            for question_id in left:
+                apply_resolution(session, question_id, decided[question_id], taxonomy)
+
+
+def _count_open(session: Session, labeler: str) -> int:
+    return session.scalar(select(func.count()).where(LabelLeaseRow.labeler == labeler))

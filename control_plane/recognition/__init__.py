@@ -1,0 +1,1 @@
+"""What a user wants: the cascade of model, keyword rules and language model."""

@@ -1,0 +1,1 @@
+"""Batches that train the intent model, and the versions that come of them."""

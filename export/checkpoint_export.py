@@ -1,0 +1,46 @@
+"""Exports a checkpoint as what it is: the one place that chooses how. Knows nothing of how each kind is exported."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from export.contract import EMBEDDING, INTENT, TEXT_GENERATION
+from export.decoder_checkpoint import is_decoder
+from export.decoder_export import STEPS as DECODER_STEPS
+from export.decoder_export import GeneratorRequest, export_decoder
+from export.encoder_export import STEPS as ENCODER_STEPS
+from export.encoder_export import ExportRequest, export_encoder
+from export.errors import UnsupportedModelError
+from export.intent_checkpoint import is_intent_checkpoint
+from export.intent_export import export_intent
+
+
+def task_of(path: Path) -> str:
+    """Return the task of the checkpoint at `path`, by its files alone."""
+    if is_intent_checkpoint(path):
+        return INTENT
+    return TEXT_GENERATION if is_decoder(path) else EMBEDDING
+
+
+def steps_of(path: Path) -> tuple[str, ...]:
+    """Return the names of the steps that exporting the checkpoint at `path` takes, in order."""
+    return DECODER_STEPS if task_of(path) == TEXT_GENERATION else ENCODER_STEPS
+
+
+def export_checkpoint(request: ExportRequest, on_step: Callable[[str], None] = lambda step: None) -> Path:
+    """Export one version and return its directory; `on_step` hears the name of each step as it begins.
+
+    Raises ExportError; the repository is then what it was.
+    """
+    path, task = request.checkpoint.path, task_of(request.checkpoint.path)
+    if request.min_cosine is not None and task != EMBEDDING:
+        proof = "scores" if task == INTENT else "predictions"
+        raise UnsupportedModelError(f"{path} is a model of task {task}, which is proven by its {proof} and not by a "
+                                    "cosine; leave --min-cosine out")
+    if task == TEXT_GENERATION:
+        return export_decoder(GeneratorRequest(request.checkpoint, request.repository, request.name, request.engine,
+                                               request.precision, request.forced), on_step)
+    if request.forced:
+        raise UnsupportedModelError(f"{path} is a model of task {task}, whose proof is never waived; leave --force out")
+    if task == INTENT:
+        return export_intent(path, request.name, request.repository, request.engine, request.precision, on_step)
+    return export_encoder(request, on_step)

@@ -1,0 +1,1 @@
+"""The backend of text generators: model.py is what Triton calls."""

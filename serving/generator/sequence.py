@@ -1,0 +1,77 @@
+"""One answer in the making: chooses its tokens, makes its text, knows when it ends. Knows no slots."""
+
+import time
+
+import numpy as np
+
+from serving.errors import ComputationError
+from serving.generator.detokenizer import Detokenizer
+from serving.generator.events import LENGTH, STOP, GenerationEvent, GenerationRequest
+from serving.generator.penalties import Penalties
+from serving.generator.sampling import TokenLogprob, TokenSampler, likeliest
+from serving.generator.vocabulary import Vocabulary
+
+
+class Sequence:
+    """The sequence `index` of a request."""
+
+    def __init__(self, request: GenerationRequest, index: int, vocabulary: Vocabulary, context_tokens: int) -> None:
+        self.request = request
+        self.index = index
+        self.prompt = request.prompt
+        self.length = 0                      # tokens in the slot
+        self.token_count = 0                 # tokens of the answer
+        self.last_token = -1
+        self.arrived_s = self.last_token_s = time.monotonic()
+        parameters = request.parameters
+        self._parameters = parameters
+        self._context_tokens = context_tokens
+        self._stop_ids = {*parameters.stop_token_ids, *(() if parameters.ignore_eos else vocabulary.stop_token_ids)}
+        self._sampler = TokenSampler(parameters, index)
+        self._penalties = Penalties(parameters, request.prompt)
+        self._constraint = request.constraint.copy() if request.constraint else None
+        self._detokenizer = Detokenizer(vocabulary, parameters)
+        self._logprobs: list[list[TokenLogprob]] = []
+        self._cumulative_logprob = 0.0
+
+    def advance(self, logits: np.ndarray) -> GenerationEvent | None:
+        """Choose the next token by logits, float32 [vocab]; returns what can be told of it, None when nothing can.
+
+        Raises ComputationError when the logits are no numbers or the grammar fails.
+        """
+        self.last_token = self._choose(logits)
+        self.token_count += 1
+        is_end = self.last_token in self._stop_ids
+        text, is_stopped = ("", False) if is_end else self._detokenizer.add(self.last_token)
+        reason = STOP if is_end or is_stopped or self._is_complete() else self._limit()
+        if reason and not is_stopped:
+            text += self._detokenizer.finish()
+        if not (text or reason or self._logprobs):
+            return None
+        told, self._logprobs = tuple(self._logprobs), []
+        return GenerationEvent(self.index, text, self.token_count, told, self._cumulative_logprob, reason)
+
+    def _choose(self, logits: np.ndarray) -> int:
+        if not np.isfinite(logits.max()):
+            raise ComputationError("the model computed no numbers for this request; export the model again")
+        raw = logits
+        if self._constraint or not self._penalties.are_off:
+            logits = logits.copy()
+            self._penalties.apply(logits)
+            if self._constraint:
+                self._constraint.apply(logits)
+        token = self._sampler.choose(logits)
+        if self._parameters.logprobs is not None:
+            self._logprobs.append(likeliest(raw, token, self._parameters.logprobs))
+            self._cumulative_logprob += self._logprobs[-1][0].logprob
+        self._penalties.count(token)
+        if self._constraint:
+            self._constraint.accept(token)
+        return token
+
+    def _is_complete(self) -> bool:
+        return self._constraint is not None and self._constraint.is_complete
+
+    def _limit(self) -> str | None:
+        is_full = self.token_count >= self._parameters.max_tokens or self.length >= self._context_tokens
+        return LENGTH if is_full else None

@@ -1,0 +1,136 @@
+"""The decoder graph behind IO binding: reads and writes the keys and values of slots in place. Knows no requests.
+
+The graph is what onnxruntime-genai's model builder writes: GroupQueryAttention takes the same buffer as past and as
+present and finds each row's length in the attention mask. All slots lie in one buffer for each layer, so any run of
+neighbouring slots is a batch, without a copy.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from serving.errors import VersionLoadError
+
+INPUT_IDS, ATTENTION_MASK, POSITION_IDS, LOGITS = "input_ids", "attention_mask", "position_ids", "logits"
+_PAST, _PRESENT = "past_key_values", "present"
+_CACHE_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+
+
+@dataclass(frozen=True)
+class DecoderGraph:
+    """An opened graph and the shape of what it remembers of a token."""
+
+    session: onnxruntime.InferenceSession
+    cache_names: tuple[str, ...]     # past_key_values.N.key and .value
+    kv_heads: int
+    head_dim: int
+    cache_type: type
+    vocab_size: int
+    takes_positions: bool
+
+    @property
+    def token_bytes(self) -> int:
+        """Bytes that the keys and values of one token take."""
+        return len(self.cache_names) * self.kv_heads * self.head_dim * np.dtype(self.cache_type).itemsize
+
+
+def open_graph(model_file: Path, threads: int) -> DecoderGraph:
+    """Open a graph; raises VersionLoadError when it cannot be read or is no decoder with a cache."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Threads that spin between operators take the cores from Triton and from other models.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        session = onnxruntime.InferenceSession(model_file, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions have no common base of their own.
+        raise VersionLoadError(f"{model_file} cannot be opened: {error}") from error
+    inputs = {item.name: item for item in session.get_inputs()}
+    caches = tuple(name for name in inputs if name.startswith(_PAST))
+    vocab_size = session.get_outputs()[0].shape[-1]
+    missing = {INPUT_IDS, ATTENTION_MASK} - set(inputs)
+    if missing or not caches or inputs[caches[0]].type not in _CACHE_TYPES or not isinstance(vocab_size, int):
+        raise VersionLoadError(f"{model_file} is not a decoder with keys and values in float32 or float16; its inputs "
+                               f"are {', '.join(list(inputs)[:4])}; export the model again")
+    _, kv_heads, _, head_dim = inputs[caches[0]].shape
+    return DecoderGraph(session, caches, kv_heads, head_dim, _CACHE_TYPES[inputs[caches[0]].type], vocab_size,
+                        POSITION_IDS in inputs)
+
+
+class DecoderSession:
+    """A graph with the keys and values of its slots; for one thread."""
+
+    def __init__(self, graph: DecoderGraph, slots: int, context_tokens: int) -> None:
+        self.graph = graph
+        self.slots = slots
+        self.context_tokens = context_tokens
+        shape = (slots, graph.kv_heads, context_tokens, graph.head_dim)
+        # Written to at once, so that a model that was loaded has all the memory that it will ever need for them.
+        self._caches = {name: np.full(shape, 0, graph.cache_type) for name in graph.cache_names}
+        self._logits = np.empty((slots, 1, graph.vocab_size), self._logits_type())
+        self._bindings: dict[tuple[int, int], onnxruntime.IOBinding] = {}
+        self._columns = np.arange(context_tokens)
+
+    def prefill(self, slot: int, token_ids: Sequence[int], start: int) -> np.ndarray:
+        """Compute tokens `start` and following of a prompt into a slot; returns the logits after the last, [vocab]."""
+        binding = self._binding(slot, slot + 1)
+        binding.bind_output(LOGITS, "cpu")
+        tokens = np.array([token_ids], dtype=np.int64)
+        positions = np.arange(start, start + len(token_ids))[None]
+        self._run(binding, tokens, np.ones((1, start + len(token_ids)), np.int64), positions)
+        # A graph may give the logits of every token or of the last only.
+        return binding.get_outputs()[-1].numpy()[0, -1].astype(np.float32)
+
+    def decode(self, token_ids: Sequence[int], lengths: Sequence[int]) -> np.ndarray:
+        """Compute one token for each of the first slots; returns logits, float32 [rows, vocab].
+
+        `lengths` says how many tokens each slot holds already. The result is overwritten by the next call.
+        """
+        rows = len(token_ids)
+        binding = self._binding(0, rows)
+        logits = self._logits[:rows]
+        _bind(binding.bind_output, LOGITS, logits)
+        past = np.array(lengths, dtype=np.int64)[:, None]
+        mask = (self._columns[:past.max() + 1] <= past).astype(np.int64)
+        self._run(binding, np.array(token_ids, dtype=np.int64)[:, None], mask, past)
+        return logits[:, 0].astype(np.float32, copy=False)
+
+    def copy(self, source: int, target: int, tokens: int) -> None:
+        """Copy the first tokens of a slot over those of another."""
+        for cache in self._caches.values():
+            cache[target, :, :tokens] = cache[source, :, :tokens]
+
+    def exchange(self, one: int, other: int, tokens: int) -> None:
+        """Exchange the first tokens of two slots."""
+        for cache in self._caches.values():
+            kept = cache[one, :, :tokens].copy()
+            cache[one, :, :tokens] = cache[other, :, :tokens]
+            cache[other, :, :tokens] = kept
+
+    def _run(self, binding, tokens: np.ndarray, mask: np.ndarray, positions: np.ndarray) -> None:
+        _bind(binding.bind_input, INPUT_IDS, tokens)
+        _bind(binding.bind_input, ATTENTION_MASK, mask)
+        if self.graph.takes_positions:
+            _bind(binding.bind_input, POSITION_IDS, positions)
+        self.graph.session.run_with_iobinding(binding)
+
+    def _binding(self, start: int, stop: int):
+        """Return the binding of a run of slots, with their keys and values bound as past and as present."""
+        if (start, stop) not in self._bindings:
+            binding = self.graph.session.io_binding()
+            for name, cache in self._caches.items():
+                _bind(binding.bind_input, name, cache[start:stop])
+                _bind(binding.bind_output, name.replace(_PAST, _PRESENT), cache[start:stop])
+            self._bindings[start, stop] = binding
+        return self._bindings[start, stop]
+
+    def _logits_type(self) -> type:
+        return _CACHE_TYPES[self.graph.session.get_outputs()[0].type]
+
+
+def _bind(bind, name: str, array: np.ndarray) -> None:
+    """Bind the memory of a contiguous array, which the caller keeps alive until the run is over."""
+    bind(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)

@@ -1,0 +1,162 @@
+"""Requests and answers of a generator's stream, over a real gRPC server that plays Triton's part."""
+
+import json
+from concurrent import futures
+
+import grpc
+import numpy as np
+import pytest
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor
+
+from control_plane.errors import (
+    BrokenModelError,
+    InferenceRejectedError,
+    InferenceTimeoutError,
+    ModelNotLoadedError,
+    TritonUnavailableError,
+)
+from control_plane.generation.request import GenerationRequest
+from control_plane.triton_gateway import TritonGateway
+
+HELLO = [{"role": "user", "content": "你好"}]
+
+
+class Triton(service_pb2_grpc.GRPCInferenceServiceServicer):
+    """Answers every stream with the outputs it was given, or with a status; keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict] = []
+        self.answers: list[dict] = []
+        self.status: tuple[grpc.StatusCode, str] | None = None
+        self.cancelled = futures.Future()
+
+    def ModelStreamInfer(self, requests, context):
+        [request] = list(requests)
+        self.asked.append({**_inputs(request), "model": request.model_name, "version": request.model_version})
+        context.add_callback(lambda: self.cancelled.set_result(True))
+        for answer in self.answers:
+            yield _response(answer)
+        if self.status:
+            context.abort(*self.status)
+
+
+def _inputs(request) -> dict:
+    found = {}
+    for tensor, raw in zip(request.inputs, request.raw_input_contents, strict=True):
+        assert list(tensor.shape) == [1]
+        found[tensor.name] = raw == b"\x01" if tensor.datatype == "BOOL" else deserialize_bytes_tensor(raw)[0].decode()
+    return found
+
+
+def _response(outputs: dict) -> service_pb2.ModelStreamInferResponse:
+    response = service_pb2.ModelStreamInferResponse(error_message=outputs.pop("error_message", ""))
+    for name, value in outputs.items():
+        is_text = isinstance(value, str)
+        response.infer_response.outputs.add(name=name, datatype="BYTES" if is_text else "UINT32", shape=[1])
+        response.infer_response.raw_output_contents.append(
+            serialize_byte_tensor(np.array([value.encode()], object)).item() if is_text
+            else np.array([value], np.uint32).tobytes())
+    return response
+
+
+@pytest.fixture
+def triton():
+    return Triton()
+
+
+@pytest.fixture
+def gateway(triton):
+    server = grpc.server(futures.ThreadPoolExecutor(4))
+    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(triton, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield TritonGateway(f"127.0.0.1:{port}", "secret", 5, 5)
+    server.stop(None).wait()
+
+
+def _generate(gateway, request, timeout_s=20):
+    return gateway.generate("writer", request, 3, "id-1", timeout_s)
+
+
+def test_a_conversation_goes_out_by_vllms_names_and_comes_back_piece_by_piece(gateway, triton):
+    triton.answers = [
+        {"text_output": "好", "finish_reason": "None", "num_input_tokens": 7, "num_output_tokens": 1},
+        {"text_output": "的", "finish_reason": "stop", "num_input_tokens": 7, "num_output_tokens": 2,
+         "num_dropped_messages": 4}]
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    pieces = list(_generate(gateway, GenerationRequest(messages=HELLO, sampling={"seed": 1}, tools=tools)))
+    assert [(piece.text, piece.finish_reason, piece.prompt_tokens, piece.completion_tokens, piece.dropped_messages)
+            for piece in pieces] == [("好", None, 7, 1, 0), ("的", "stop", 7, 3, 4)]
+    [asked] = triton.asked
+    assert (asked["model"], asked["version"], asked["stream"]) == ("writer", "3", True)
+    assert [json.loads(asked[name]) for name in ("messages", "sampling_parameters", "tools")] == [
+        HELLO, {"seed": 1}, tools]
+    assert "text_input" not in asked
+
+
+def test_answers_are_counted_each_for_itself(gateway, triton):
+    triton.answers = [{"text_output": "a", "index": 0, "num_output_tokens": 1},
+                      {"text_output": "b", "index": 1, "num_output_tokens": 2},
+                      {"text_output": "c", "index": 0, "num_output_tokens": 3}]
+    pieces = list(_generate(gateway, GenerationRequest(prompt="从前")))
+    assert [(piece.index, piece.completion_tokens) for piece in pieces] == [(0, 1), (1, 2), (0, 4)]
+    assert triton.asked[0]["text_input"] == "从前"
+
+
+def test_logprobs_come_in_openais_shape_with_the_tokens_ids(gateway, triton):
+    chosen, better = ({"logprob": -2.0, "rank": 3, "decoded_token": "好"},
+                      {"logprob": -0.5, "rank": 1, "decoded_token": "a"})
+    triton.answers = [{"text_output": "好", "logprobs": json.dumps([{"9": chosen, "4": better}])}]
+    [piece] = _generate(gateway, GenerationRequest(prompt="x", sampling={"logprobs": 1}))
+    assert piece.token_ids == (9,)
+    assert piece.logprobs == [{"token": "好", "logprob": -2.0, "bytes": [229, 165, 189],
+                               "top_logprobs": [{"token": "a", "logprob": -0.5, "bytes": [97]}]}]
+
+
+def test_arguments_of_earlier_calls_are_objects_as_chat_templates_want_them(gateway, triton):
+    calls = [{"id": "1", "type": "function", "function": {"name": "f", "arguments": text}}
+             for text in ('{"city": "北京"}', "{broken")]
+    list(_generate(gateway, GenerationRequest(messages=[*HELLO, {"role": "assistant", "tool_calls": calls}])))
+    sent = json.loads(triton.asked[0]["messages"])[1]["tool_calls"]
+    assert [call["function"]["arguments"] for call in sent] == [{"city": "北京"}, "{broken"]
+
+
+@pytest.mark.parametrize(("code", "said", "error"), [
+    (grpc.StatusCode.INVALID_ARGUMENT, "temperature is -1", InferenceRejectedError),
+    (grpc.StatusCode.UNAVAILABLE, "64 of at most 64 wait", TritonUnavailableError),
+    (grpc.StatusCode.NOT_FOUND, "no such model", ModelNotLoadedError),
+])
+@pytest.mark.parametrize("answers", [[], [{"text_output": "a"}]], ids=["at once", "in the middle"])
+def test_a_stream_that_fails_says_why(gateway, triton, code, said, error, answers):
+    triton.answers, triton.status = answers, (code, said)
+    with pytest.raises(error):
+        list(_generate(gateway, GenerationRequest(prompt="x")))
+
+
+def test_a_text_in_place_of_a_status_is_an_error_too(gateway, triton):
+    triton.answers = [{"error_message": "Stub process 'writer' is not healthy"}]
+    with pytest.raises(BrokenModelError, match="not healthy"):
+        list(_generate(gateway, GenerationRequest(prompt="x")))
+
+
+def test_a_stream_that_takes_too_long_is_a_timeout(gateway, triton):
+    def forever():
+        yield {"text_output": "a"}
+        triton.cancelled.result(20)
+
+    triton.answers = forever()
+    with pytest.raises(InferenceTimeoutError, match=r"0\.2 s"):
+        list(_generate(gateway, GenerationRequest(prompt="x"), timeout_s=0.2))
+
+
+def test_closing_the_pieces_cancels_the_stream(gateway, triton):
+    def forever():
+        yield {"text_output": "a"}
+        triton.cancelled.result(20)
+
+    triton.answers = forever()
+    pieces = _generate(gateway, GenerationRequest(prompt="x"))
+    next(pieces)
+    pieces.close()
+    assert triton.cancelled.result(20)

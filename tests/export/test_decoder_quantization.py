@@ -1,0 +1,71 @@
+"""Each recipe keeps what the graph computes, and gives bits where it says."""
+
+import numpy as np
+import onnx
+import pytest
+
+from export.contract import MODEL_FILE
+from export.decoder_builder import build_graph
+from export.decoder_checkpoint import open_checkpoint
+from export.decoder_quantization import HEAD, QuantizationRecipe, quantize_decoder
+from export.decoder_run import DecoderGraph
+from tests.export.decoders import VOCABULARY, build_decoder
+
+PROMPT = list(range(5, 45))
+EIGHT = QuantizationRecipe(8, 32, "rtn", symmetric=True)
+FOUR = QuantizationRecipe(4, 32, "rtn", symmetric=False)
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory):
+    """A small GPT-2 in float32."""
+    home = tmp_path_factory.mktemp("graph")
+    checkpoint = open_checkpoint(build_decoder(home / "checkpoint"), home / "scratch")
+    return build_graph(checkpoint, home / "graph", "fp32", "cpu")
+
+
+def quantized(graph, folder, recipe):
+    quantize_decoder(graph, folder / MODEL_FILE, recipe)
+    return folder / MODEL_FILE
+
+
+def bits_of(path) -> dict[str, int]:
+    """Return the bits of each matrix by its name in the float32 graph."""
+    nodes = [node for node in onnx.load(path, load_external_data=False).graph.node if node.op_type == "MatMulNBits"]
+    return {node.name.rpartition("_Q")[0]: next(item.i for item in node.attribute if item.name == "bits")
+            for node in nodes}
+
+
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")  # onnxruntime's hqq
+@pytest.mark.parametrize(("recipe", "bound"), [
+    (EIGHT, 0.05), (QuantizationRecipe(8, 16, "rtn", symmetric=False, accuracy_level=1), 0.05), (FOUR, 0.6),
+    (QuantizationRecipe(4, 16, "k_quant", symmetric=False), 0.6),
+    (QuantizationRecipe(4, 32, "hqq", symmetric=False, accuracy_level=1), 0.6)], ids=str)
+def test_the_quantised_graph_computes_nearly_the_same_with_its_cache(graph, tmp_path, recipe, bound):
+    original, small = DecoderGraph(graph), DecoderGraph(quantized(graph, tmp_path, recipe))
+    expected = original.append(PROMPT)
+    found = np.concatenate([small.append(PROMPT[:30]), small.append(PROMPT[30:])])
+    assert found.shape == (len(PROMPT), VOCABULARY)
+    assert 0 < np.linalg.norm(found - expected) / np.linalg.norm(expected) < bound
+
+
+def test_every_matrix_gets_the_bits_of_the_recipe_and_the_head_eight(graph, tmp_path):
+    bits = bits_of(quantized(graph, tmp_path, FOUR))
+    assert bits.pop(HEAD) == 8
+    assert len(bits) == 8
+    assert set(bits.values()) == {4}
+
+
+def test_a_mixed_recipe_gives_eight_bits_to_what_is_sensitive(graph, tmp_path):
+    recipe = QuantizationRecipe(4, 32, "rtn", symmetric=False, mixed=True)
+    wide = {name for name, bits in bits_of(quantized(graph, tmp_path, recipe)).items() if bits == 8}
+    # Of two layers the first is no edge and no third; the second is the last eighth.
+    assert wide == {HEAD, "/model/layers.1/attn/qkv_proj/MatMul", "/model/layers.1/mlp/down_proj/MatMul"}
+
+
+def test_a_tied_embedding_is_stored_once(graph, tmp_path):
+    model = onnx.load(quantized(graph, tmp_path, EIGHT), load_external_data=False)
+    places = {item.name: {entry.key: entry.value for entry in item.external_data} for item in model.graph.initializer}
+    head = next(node for node in model.graph.node if node.name.startswith(HEAD))
+    assert places["model.embed_tokens.weight_Q8"] == places[head.input[1]]
+    assert "model.embed_tokens.weight" not in places

@@ -1,0 +1,99 @@
+"""The tuning loop on the real Triton: seed, ask, label, train, judge, activate and roll back under load."""
+
+import subprocess
+import threading
+
+import pytest
+
+from conch.demo_tuning import LABELS, QUESTIONS, Rest, run_demo
+from tests.export.checkpoints import build_checkpoint
+from tests.functional.platform import CONCH, ServedPlatform
+
+CLIENTS = 8
+QUESTION = {"question": "我明年财运怎么样"}
+CATALOG = '[[models]]\nalias = "small-encoder"\ntask = "embedding"\nsources = [{{ kind = "path", path = "{path}" }}]\n'
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """A platform that `conch tuning seed` gave its first intent model, from a small encoder of random weights."""
+    home = tmp_path_factory.mktemp("tuning")
+    encoder = build_checkpoint(home / "small", "roberta", max_tokens=64)
+    (home / "catalog.toml").write_text(CATALOG.format(path=encoder), encoding="utf-8")
+    platform = ServedPlatform(home, home / "model_repository", CONCH_PRELOAD_MODELS=",",
+                              CONCH_INTENT_BASE="small-encoder", CONCH_TRAIN_AFTER_LABELS="1000000")
+    for expected in ("intent-1: macro-F1", "intent has been trained already"):
+        run = subprocess.run([CONCH, "tuning", "seed"], env=platform.environment, capture_output=True, text=True,
+                             timeout=300)
+        assert run.returncode == 0, run.stderr
+        assert expected in run.stdout
+    yield platform.start()
+    platform.stop()
+
+
+@pytest.fixture
+def rest(served):
+    return Rest(f"http://127.0.0.1:{served.http_port}", served.key)
+
+
+def test_the_seeded_model_answers_right_after_the_start(served):
+    answer = served.rest("POST", "/api/v1/intents/predict", {**QUESTION, "subject": "7", "consent": True})
+    assert answer.status == 200, answer.body
+    assert (answer.body["model_version"], answer.body["failed_stages"]) == ("1", {})
+    assert answer.body["time_intent"] == {"type": "next_year", "target_years": [2027]}
+    assert answer.body["question_id"]
+
+
+def test_the_loop_goes_from_questions_to_a_rollback_and_no_client_notices(served, rest):
+    stop, statuses = threading.Event(), []
+
+    def ask():
+        while not stop.is_set():
+            statuses.append(served.rest("POST", "/api/v1/intents/predict", QUESTION).status)
+
+    def say(line: str) -> None:
+        said.append(line)
+        if line.startswith("the gate's verdict"):  # The switches come next.
+            for client in clients:
+                client.start()
+
+    said: list[str] = []
+    clients = [threading.Thread(target=ask) for _ in range(CLIENTS)]
+    try:
+        shown = run_demo(rest, "head", 5, say)
+    finally:
+        stop.set()
+        for client in filter(threading.Thread.is_alive, clients):
+            client.join()
+    assert set(statuses) == {200}
+    assert shown["answered_by"] == ["1", "2", "1"]
+    batch = shown["batch"]
+    assert batch["question_count"] >= 700 + LABELS
+    assert any(line.startswith(f"asked {QUESTIONS} questions") for line in said)
+    [active, other] = sorted(rest.call("GET", "/api/v1/model-tuning/models")["versions"],
+                             key=lambda row: row["triton_version"])
+    assert (active["is_active"], other["is_active"]) == (True, False)
+    assert other["champion_version"] == "intent-1"
+
+
+def test_the_gates_report_is_a_page_with_its_plots(served, rest):
+    batch = rest.call("GET", "/api/v1/model-tuning/batches")["batches"][0]
+    url = f"http://127.0.0.1:{served.http_port}/api/v1/model-tuning/batches/{batch['batch_id']}/report"
+    page = subprocess.run(["curl", "-s", "-H", f"Authorization: Bearer {served.key}", url], capture_output=True,
+                          text=True, timeout=30).stdout
+    assert page.startswith("<!DOCTYPE html>")
+    assert page.count("<svg") == 2
+    assert "intent-2, against intent-1" in page
+
+
+def test_a_version_that_did_not_pass_is_not_activated_without_a_reason(served, rest):
+    newest, _ = rest.call("GET", "/api/v1/model-tuning/models")["versions"]
+    assert newest["verdict"] != "pass"
+    answer = served.rest("POST", "/api/v1/model-tuning/models/intent-2/activate", {})
+    assert (answer.status, answer.body["type"]) == (409, "urn:conch:problem:promotion")
+
+
+def test_running_a_batch_again_is_answered_by_the_same_job(served, rest):
+    batch = rest.call("GET", "/api/v1/model-tuning/batches")["batches"][0]
+    again = rest.call("POST", f"/api/v1/model-tuning/batches/{batch['batch_id']}/run", {})
+    assert (again["id"], again["state"]) == (batch["job_id"], "succeeded")

@@ -1,0 +1,1 @@
+"""Fits intent classifiers to labelled questions, and judges whether a new one may replace the old."""

@@ -1,0 +1,1 @@
+"""The ways to train: the encoder frozen, or fine-tuned as a whole."""

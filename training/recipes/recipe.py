@@ -1,0 +1,53 @@
+"""What every recipe is given and gives back. Knows nothing of how they work, nor of files but the saved state."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from training.calibration import common_threshold, sigmoid
+from training.encoder import Encoder
+from training.head import Head
+from training.metrics import macro_f1
+from training.plan import TrainingPlan
+from training.progress import Progress
+from training.saved_state import SavedState
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some of the examples; `targets` float32 [examples, labels] of 0 and 1."""
+
+    texts: tuple[str, ...]
+    targets: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that a recipe needs. It may change the weights of `encoder`, and nothing else."""
+
+    encoder: Encoder
+    plan: TrainingPlan
+    fit: Part
+    validation: Part
+    start: Head
+    progress: Progress
+    state: SavedState
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The head that fits the task's encoder as it now is, and what was measured on the way."""
+
+    head: Head
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+Recipe = Callable[[Task], Outcome]
+
+
+def validation_score(logits: torch.Tensor, targets: torch.Tensor) -> float:
+    """Return the macro-F1 at the best common threshold, as no label has one of its own yet."""
+    scores, truth = sigmoid(logits.numpy().astype(np.float64)), targets.numpy() > 0
+    return macro_f1(scores >= common_threshold(scores, truth), truth)
