@@ -3,6 +3,9 @@
 import click
 from tqdm import tqdm
 
+from control_plane.database.database import Database
+from control_plane.lifecycle.store import Change, ModelStore
+from control_plane.lifecycle.tables import PRELOAD
 from control_plane.settings import load_settings
 from export.contract import version_numbers
 
@@ -30,7 +33,14 @@ def seed() -> None:
             bar.update(round(done * 100) - bar.n)
             bar.set_postfix_str(step)
 
-        made = seed_intents(settings, report)
+        made = seed_intents(settings, report, lambda database, version: _want(database, settings.intent_model, version))
         bar.update(100 - bar.n)
     click.echo(f"{made['model_version']}: macro-F1 {made['metrics']['macro_f1']:.3f} on questions it never saw; the "
                f"gate says {made['verdict']}")
+
+
+def _want(database: Database, model: str, version: int) -> None:
+    """Write down that the version should be live: no Triton need run now."""
+    models = ModelStore(database)
+    models.change(models.find(model), "load", Change("seed", "the first version"), is_wanted=True, policy=PRELOAD,
+                  active_version=version)
