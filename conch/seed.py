@@ -6,6 +6,7 @@ from collections.abc import Callable
 from conch.jobs.tune import run as run_batch
 from control_plane.database import migration
 from control_plane.database.database import Database
+from control_plane.database.leases import Leases
 from control_plane.intents.rule_store import RuleStore
 from control_plane.intents.tables import ACTIVE
 from control_plane.jobs.kinds import TuneArguments
@@ -15,6 +16,7 @@ from control_plane.labelling.tables import SEED
 from control_plane.labelling.taxonomy import Taxonomy
 from control_plane.privacy.fingerprints import read_privacy_key
 from control_plane.settings import Settings
+from control_plane.tuning.batch_service import LEASE
 from control_plane.tuning.batch_store import BatchStore
 from control_plane.tuning_errors import RuleExistsError
 from export.contract import version_numbers
@@ -38,9 +40,10 @@ def seed_intents(settings: Settings, report: Callable[[float, str], None],
         if settings.database_url is None and migration.is_older(database):
             migration.upgrade(database)
         migration.check_schema(database)
-        fill(database, read_privacy_key(settings))
-        batch = BatchStore(database).add("the questions that Conch brings along", HEAD, _ACTOR)
-        made = run_batch(TuneArguments(batch_id=batch.batch_id), report)
+        with Leases(database).hold(LEASE):  # So many new labels would begin a batch by themselves.
+            fill(database, read_privacy_key(settings))
+            batch = BatchStore(database).add("the questions that Conch brings along", HEAD, _ACTOR)
+            made = run_batch(TuneArguments(batch_id=batch.batch_id), report)
         go_live(database, made["triton_version"])
         return made
     finally:

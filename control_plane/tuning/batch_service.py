@@ -11,7 +11,8 @@ from control_plane.tuning.tables import FAILED, RUNNING, TrainingBatchRow
 from control_plane.tuning_errors import BatchStateError
 
 AUTOMATIC = "conch"  # who creates the batches that begin by themselves
-_LEASE, _LEASE_WAIT_S = "tuning:batches", 5.0
+LEASE = "tuning:batches"  # whoever begins a batch holds it, and whoever runs one without a job
+_LEASE_WAIT_S = 5.0
 
 
 class BatchService:
@@ -43,7 +44,7 @@ class BatchService:
 
         Raises BatchNotFoundError, and BatchStateError while another batch runs.
         """
-        with self._leases.hold(_LEASE, _LEASE_WAIT_S):
+        with self._leases.hold(LEASE, _LEASE_WAIT_S):
             return self._run(self.find(batch_id), auto_extract_keywords, actor)
 
     def begin_automatically(self, new_labels: int) -> dict | None:
@@ -55,9 +56,9 @@ class BatchService:
         if waiting < new_labels:
             return None
         try:
-            with self._leases.hold(_LEASE):
+            with self._leases.hold(LEASE):
                 last = next((self.find(row.batch_id) for row in self._store.page(1)), None)
-                if last and last.training_status == RUNNING:
+                if self._store.running() is not None:
                     return None
                 if last and last.training_status == FAILED and waiting < (last.question_count or 0) + new_labels:
                     return None

@@ -73,8 +73,9 @@ class BatchStore:
                 QuestionRow.is_labeled, QuestionRow.training_status == PENDING))
 
     def running(self) -> TrainingBatchRow | None:
-        """Return a batch that runs or waits for its job, None where there is none."""
-        query = select(TrainingBatchRow).where(TrainingBatchRow.training_status == RUNNING).limit(1)
+        """Return a batch whose job runs or waits, None where there is none; one without a job holds a lease instead."""
+        query = select(TrainingBatchRow).where(TrainingBatchRow.training_status == RUNNING,
+                                               TrainingBatchRow.job_id.is_not(None)).limit(1)
         with self._database.read() as session:
             return session.scalars(query).one_or_none()
 

@@ -3,8 +3,9 @@
 import pytest
 from sqlalchemy import update
 
+from control_plane.database.leases import Leases
 from control_plane.jobs.tables import JobRow
-from control_plane.tuning.batch_service import AUTOMATIC
+from control_plane.tuning.batch_service import AUTOMATIC, LEASE
 from control_plane.tuning.tables import FAILED, RUNNING, SUCCEEDED
 from control_plane.tuning_errors import BatchNotFoundError, BatchStateError
 
@@ -74,6 +75,14 @@ def test_a_batch_begins_by_itself_once_enough_labels_are_new(batches, label, sto
     [batch] = store.page(10)
     assert (batch.job_id, batch.created_by, batch.recipe) == (job["id"], AUTOMATIC, "full")
     assert batches.begin_automatically(3) is None  # It runs.
+
+
+def test_nothing_begins_by_itself_while_somebody_runs_a_batch_without_a_job(batches, label, database, store):
+    label(3, "wealth")
+    with Leases(database).hold(LEASE):
+        assert batches.begin_automatically(3) is None
+    store.begin(store.add("one whose process was killed", "head", "seed").batch_id)
+    assert batches.begin_automatically(3) is not None
 
 
 def test_after_a_failure_it_takes_as_many_labels_again(batches, label, database):
