@@ -106,9 +106,10 @@ class JobStore:
 
 
 def new_job_id() -> str:
-    """Return a UUID of version 7 (RFC 9562, 5.7) in hex: ids sort by when they were made."""
-    milliseconds, chance = time.time_ns() // 1_000_000, secrets.randbits(74)
-    return uuid.UUID(int=milliseconds << 80 | 0x7 << 76 | (chance >> 62) << 64 | 0b10 << 62 | chance % (1 << 62)).hex
+    """Return a UUID of version 7 (RFC 9562, 5.7, 6.2) in hex: ids sort by when they were made, to a quarter of a µs."""
+    milliseconds, rest_ns = divmod(time.time_ns(), 1_000_000)
+    fraction = rest_ns * 4096 // 1_000_000  # 12 bits
+    return uuid.UUID(int=milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | secrets.randbits(62)).hex
 
 
 def _get(session: Session, job_id: str, locks: bool = False) -> JobRow:

@@ -28,8 +28,8 @@ def test_a_submitted_job_is_queued_as_it_was_given(store):
 
 def test_ids_are_uuids_of_version_7_and_sort_by_when_they_were_made(monkeypatch):
     ids = []
-    for milliseconds in (1, 2, 10**9, 2**47):
-        monkeypatch.setattr("time.time_ns", lambda at=milliseconds: at * 1_000_000)
+    for nanoseconds in (1_000_000, 1_000_300, 1_999_999, 2_000_000, 10**15, 2**47 * 1_000_000):
+        monkeypatch.setattr("time.time_ns", lambda at=nanoseconds: at)
         ids.append(new_job_id())
     assert ids == sorted(ids)
     assert {uuid.UUID(hex=made).version for made in ids} == {7}
