@@ -63,6 +63,15 @@ class ServedPlatform:
             time.sleep(0.1)
         return self
 
+    def wait_until_it_watches(self) -> "ServedPlatform":
+        """Wait until `conch serve` has said that all is up: from then on it starts again what dies.
+
+        /ready may answer a moment earlier, and a child that dies by then ends the start.
+        """
+        while "Stop with Ctrl-C" not in (line := self.process.stdout.readline()):
+            assert line, "conch serve has ended"
+        return self
+
     def stop(self) -> str:
         """Ask it to stop and return what it printed."""
         self.process.send_signal(signal.SIGTERM)

@@ -15,7 +15,7 @@ STUB_BACK_S = 10
 
 @pytest.fixture
 def served(exported, tmp_path):
-    platform = ServedPlatform(tmp_path, exported).start()
+    platform = ServedPlatform(tmp_path, exported).start().wait_until_it_watches()
     yield platform
     platform.stop()
 
