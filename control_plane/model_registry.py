@@ -1,6 +1,7 @@
 """Which models are known and which are exported: the catalog and the model repository together. Asks no Triton."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from control_plane.errors import (
@@ -10,7 +11,7 @@ from control_plane.errors import (
     ModelNotServableError,
 )
 from export.catalog import Catalog, CatalogEntry
-from export.contract import CONFIG_FILE, MODEL_NAME_PATTERN, TEXT_GENERATION, version_numbers
+from export.contract import CONFIG_FILE, MANIFEST_FILE, MODEL_NAME_PATTERN, TEXT_GENERATION, version_numbers
 from export.manifest import Manifest, ManifestError, read_manifest, verify_files
 
 
@@ -121,8 +122,13 @@ class ModelRegistry:
     def _task(self, model: KnownModel) -> str | None:
         if model.entry is not None:
             return model.entry.task
-        manifest = self.newest_manifest(model)
-        return None if manifest is None else manifest.task
+        if not model.versions:
+            return None
+        version_dir = self._repository / model.name / str(model.versions[-1])
+        try:
+            return _read_task(version_dir, (version_dir / MANIFEST_FILE).stat().st_mtime_ns)
+        except (ManifestError, OSError):
+            return None
 
     def _known(self, name: str) -> KnownModel:
         entry = self._catalog.find(name) if name in self._catalog else None
@@ -133,6 +139,12 @@ class ModelRegistry:
             return []
         return [path.name for path in self._repository.iterdir()
                 if MODEL_NAME_PATTERN.match(path.name) and (path / CONFIG_FILE).is_file() and version_numbers(path)]
+
+
+@lru_cache(maxsize=256)
+def _read_task(version_dir: Path, changed_at_ns: int) -> str:
+    """Each question to an intent model asks for it, and the manifest holds embeddings and checksums besides."""
+    return read_manifest(version_dir).task
 
 
 def _elsewhere(entry: CatalogEntry) -> str:
