@@ -105,7 +105,7 @@ class BatchNotFoundError(ControlPlaneError):
 
 
 class BatchStateError(ControlPlaneError):
-    """A batch cannot be created or run now."""
+    """A batch cannot be created or run now, or has not come to what was asked of it."""
 
 
 class ModelVersionNotFoundError(ControlPlaneError):

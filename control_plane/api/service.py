@@ -21,6 +21,7 @@ from control_plane.problems import problem_responses
 from control_plane.services import services
 
 blueprint = APIBlueprint("service", __name__, abp_tags=[Tag(name="service")], abp_security=[{"bearer": []}])
+_LONGEST_IDLE_S = 10 * 365 * 86400
 
 
 class _Strict(BaseModel):
@@ -41,7 +42,7 @@ class MemoryUsage(BaseModel):
 class OptimizeBody(_Strict):
     """Which models count as idle."""
 
-    idle_s: float | None = Field(None, ge=0, strict=True, description=(
+    idle_s: float | None = Field(None, ge=0, le=_LONGEST_IDLE_S, strict=True, description=(
         "Unload on-demand models that nobody has used for so many seconds; default CONCH_IDLE_UNLOAD_S."))
 
 

@@ -13,12 +13,12 @@ from control_plane.api.changes import answer_with_job, change
 from control_plane.api.fields import Reason
 from control_plane.api.jobs import JobDescription
 from control_plane.api.request_bodies import takes_no_body
-from control_plane.errors import InvalidRequestError
 from control_plane.jobs.kinds import EXTRACT_KEYWORDS, ExtractKeywordsArguments
 from control_plane.lifecycle.store import ModelState
 from control_plane.problems import problem_responses
 from control_plane.services import services
 from control_plane.tuning.tables import BATCH_STATES, DESCRIPTION_MAX_CHARS, VERDICTS, ModelVersionRow, TrainingBatchRow
+from control_plane.tuning_errors import BatchStateError
 
 blueprint = APIBlueprint("tuning", __name__, url_prefix="/api/v1/model-tuning", abp_tags=[Tag(name="model tuning")],
                          abp_security=[{"bearer": []}])
@@ -180,7 +180,7 @@ def run_batch(path: BatchPath, body: RunBody):
 
 
 @blueprint.get("/batches/<string:batch_id>/report", responses={"200": {"content": {"text/html": {}}},
-               **problem_responses(*_READ_STATUSES)}, summary="The gate's report as a page")
+               **problem_responses(*_READ_STATUSES, 409)}, summary="The gate's report as a page")
 @needs_scope(LABEL)
 def get_report(path: BatchPath):
     """Show what the gate found: its checks, a confusion plot and a reliability plot."""
@@ -188,7 +188,8 @@ def get_report(path: BatchPath):
     row = found.tuning.batch_store.find(path.batch_id)
     page = found.settings.tuning_dir / row.batch_id / "gate" / "gate.html"
     if not page.is_file():
-        raise InvalidRequestError("batch_id", f"batch {row.batch_id} is {row.training_status} and has no report")
+        raise BatchStateError(f"batch {row.batch_id} is {row.training_status} and has no report; one is "
+                              "written when its run ends")
     return Response(page.read_bytes(), mimetype="text/html")
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from control_plane.database.database import Database
 from control_plane.database.schema import utc_now
-from control_plane.errors import BusyError, DuplicateRowError
+from control_plane.errors import BusyError, DuplicateRowError, InvalidRequestError
 from control_plane.labelling.tables import ACTIVE, MERGED, RETIRED, IntentRow, TaxonomyChangeRow
 from control_plane.tuning_errors import IntentNotFoundError, TaxonomyStateError, UnknownIntentsError
 
@@ -119,9 +119,14 @@ class Taxonomy:
         return self._apply("change", name, actor, reason, alter)
 
     def merge(self, name: str, into: str, actor: str, reason: str = "") -> TaxonomySnapshot:
-        """Make past labels of one intent labels of another; it cannot be undone, for they are no longer apart."""
+        """Make past labels of one intent labels of another; it cannot be undone, for they are no longer apart.
+
+        Raises IntentNotFoundError, InvalidRequestError where there is no `into`, and TaxonomyStateError.
+        """
         def join(_: Session, rows: dict[str, IntentRow]) -> dict:
-            row, target = _find(rows, name), _find(rows, into)
+            row, target = _find(rows, name), rows.get(into)
+            if target is None:
+                raise InvalidRequestError("into", str(IntentNotFoundError(into)))
             if row is target or MERGED in (row.state, target.state) or target.state != ACTIVE:
                 raise TaxonomyStateError(f"{name!r} ({row.state}) cannot be merged into {into!r} ({target.state}): an "
                                          "intent that is not merged is merged into another one that is active")

@@ -39,6 +39,7 @@ MAY_REFUSE_VALID_DATA = {
     "POST /api/v1/model-tuning/questions/import": "rows that cannot be used are refused, unless told to keep the rest",
     "POST /api/v1/model-tuning/keywords": "an intent is one of the taxonomy; a keyword has characters that show",
     "POST /api/v1/model-tuning/questions/{question_id}/label": "intents are those of the taxonomy",
+    "POST /api/v1/model-tuning/taxonomy/{name}/merge": "`into` is an intent of the taxonomy",
     "POST /api/v1/models/similarity": "the keys of `models` are model names; flask-openapi3 knows no propertyNames",
 }
 

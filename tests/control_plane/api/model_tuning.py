@@ -1,9 +1,9 @@
 """Logged questions for tests of the routes under /api/v1/model-tuning."""
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, or_, update
 
 from control_plane.database.schema import utc_now
-from control_plane.experiments.tables import RUNNING, ExperimentRow
+from control_plane.experiments.tables import ABORTED, RUNNING, ExperimentRow
 from control_plane.intents.tables import KeywordRuleChangeRow, KeywordRuleRow
 from control_plane.jobs.store import new_job_id
 from control_plane.jobs.tables import JobRow
@@ -12,10 +12,11 @@ from control_plane.lifecycle.store import Change
 from control_plane.privacy.fingerprints import fingerprint, read_privacy_key
 from control_plane.questions.tables import LOCAL_MODEL, QuestionRow
 from control_plane.services import Services
-from control_plane.tuning.tables import PASS, ModelVersionRow, TrainingBatchRow
+from control_plane.tuning.tables import CREATED, PASS, ModelVersionRow, TrainingBatchRow
 
 TUNING = "/api/v1/model-tuning"
 EXAMPLE_ID = "0193d1c8f0d77c0fb1c3e9a4d2b86f10"  # the one of the OpenAPI document
+EXAMPLE_RULE_ID, EXAMPLE_KEYWORD = 1, "财运"
 
 
 def ask(services: Services, *questions: str, subject_digest: str | None = None) -> list[str]:
@@ -38,10 +39,12 @@ def add_intents(services: Services, *names: str) -> None:
 
 
 def begin_anew(services: Services, path: str) -> None:
-    """Have intents, question and rule of the document's examples, such that what `path` does can be done once."""
+    """Have intents, question and rule of the document's examples, such that what `path` does can be done once.
+
+    What else was made by its own route stays: who made it may look for it.
+    """
     with services.database.write() as session:
-        for table in (tables.AnnotationRow, tables.ResolutionRow, tables.LabelLeaseRow, QuestionRow,
-                      KeywordRuleRow, KeywordRuleChangeRow):
+        for table in (tables.AnnotationRow, tables.ResolutionRow, tables.LabelLeaseRow, QuestionRow):
             session.execute(delete(table))
         session.add(QuestionRow(
             id=EXAMPLE_ID, question="我今年财运怎么样", intents=["wealth"], confidence=0.8, method=LOCAL_MODEL,
@@ -53,11 +56,24 @@ def begin_anew(services: Services, path: str) -> None:
         session.execute(update(tables.IntentRow).where(tables.IntentRow.name.in_(("wealth", "general")))
                         .values(state=tables.ACTIVE, merged_into=None))
         session.execute(update(tables.IntentRow).where(tables.IntentRow.name == "wealth").values(state=state))
-    services.tuning.rules.add("财运", "wealth", 0.8, "test")  # Its id is 1, as that of the example.
+    begin_rule(services)
     begin_experiment(services, path)
     begin_batch(services, path)
     if path.endswith("/undo"):
         services.tuning.annotations.label(EXAMPLE_ID, ["wealth"], None, "admin")
+
+
+def begin_rule(services: Services) -> None:
+    """Have the document's rule."""
+    with services.database.write() as session:
+        session.execute(delete(KeywordRuleRow).where(
+            or_(KeywordRuleRow.id == EXAMPLE_RULE_ID, KeywordRuleRow.keyword == EXAMPLE_KEYWORD)))
+        session.execute(delete(KeywordRuleChangeRow).where(KeywordRuleChangeRow.rule_id == EXAMPLE_RULE_ID))
+    rule = services.tuning.rules.add(EXAMPLE_KEYWORD, "wealth", 0.8, "test")
+    with services.database.write() as session:
+        session.execute(update(KeywordRuleRow).where(KeywordRuleRow.id == rule.id).values(id=EXAMPLE_RULE_ID))
+        session.execute(update(KeywordRuleChangeRow).where(KeywordRuleChangeRow.rule_id == rule.id)
+                        .values(rule_id=EXAMPLE_RULE_ID))
 
 
 def begin_batch(services: Services, path: str) -> None:
@@ -68,7 +84,8 @@ def begin_batch(services: Services, path: str) -> None:
     with services.database.write() as session:
         session.execute(update(JobRow).values(idempotency_key=None))  # The batch of before may have run.
         session.execute(delete(ModelVersionRow))
-        session.execute(delete(TrainingBatchRow))
+        session.execute(delete(TrainingBatchRow).where(TrainingBatchRow.batch_id == EXAMPLE_ID))
+        session.execute(update(TrainingBatchRow).values(training_status=CREATED, job_id=None))  # One runs at a time.
         session.add(TrainingBatchRow(batch_id=EXAMPLE_ID, description="", recipe="head", created_by="test",
                                      created_at=utc_now()))
         session.flush()
@@ -84,7 +101,8 @@ def begin_batch(services: Services, path: str) -> None:
 def begin_experiment(services: Services, path: str) -> None:
     """Have the document's experiment run, or none where `path` starts one."""
     with services.database.write() as session:
-        session.execute(delete(ExperimentRow))
+        session.execute(delete(ExperimentRow).where(ExperimentRow.id == EXAMPLE_ID))
+        session.execute(update(ExperimentRow).values(running_model=None, state=ABORTED))  # One runs at a time.
         if not path.endswith("/experiments"):
             session.add(ExperimentRow(
                 id=EXAMPLE_ID, name="", model="intent", running_model="intent", kind="ab", control_version=1,

@@ -52,3 +52,7 @@ def test_optimize_memory_unloads_idle_on_demand_models_only(client, gateway):
     client.post("/api/v1/models/load", json={"model_type": "tiny", "policy": "preload"})
     assert client.post("/optimize-memory", json={"idle_s": 0}).json["unloaded"] == []
     assert gateway.loaded == {"tiny": [1]}
+
+
+def test_an_idle_time_that_no_clock_can_subtract_is_refused(client):
+    assert_problem(client.post("/optimize-memory", json={"idle_s": 1e308}), 422, "invalid-request", field="idle_s")

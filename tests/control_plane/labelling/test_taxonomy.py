@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from control_plane.errors import BusyError
+from control_plane.errors import BusyError, InvalidRequestError
 from control_plane.labelling.tables import ACTIVE, MERGED, RETIRED
 from control_plane.labelling.taxonomy import Taxonomy
 from control_plane.tuning_errors import IntentNotFoundError, TaxonomyStateError, UnknownIntentsError
@@ -94,9 +94,11 @@ def test_a_change_that_makes_no_sense_is_refused_and_changes_nothing(taxonomy):
 
 def test_an_intent_that_does_not_exist_is_not_found(taxonomy):
     for change in (lambda: taxonomy.retire("nope", "admin"), lambda: taxonomy.merge("nope", "love", "admin"),
-                   lambda: taxonomy.merge("love", "nope", "admin"), lambda: taxonomy.restore("nope", "admin")):
+                   lambda: taxonomy.restore("nope", "admin")):
         with pytest.raises(IntentNotFoundError, match="'nope'"):
             change()
+    with pytest.raises(InvalidRequestError, match="into: the taxonomy has no intent 'nope'"):
+        taxonomy.merge("love", "nope", "admin")
 
 
 def test_the_history_tells_who_did_what_and_why_newest_first(taxonomy):
