@@ -1,18 +1,31 @@
-"""Makes scores mean probabilities, and finds the score from which on a label holds.
+"""Makes scores mean probabilities, measures how far they do, and finds the score from which on a label holds.
 
-Temperature: Guo et al. 2017, "On Calibration of Modern Neural Networks". Pure numbers; knows nothing of models.
+Error and reliability: Guo et al. 2017, "On Calibration of Modern Neural Networks", for many labels at once. Pure
+numbers; knows nothing of models.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize
 
 _TEMPERATURES = (0.05, 20.0)
 _GRID = np.linspace(0.02, 0.98, 97)   # thresholds that are tried; F1 is flat between neighbours
 # A label's own best threshold counts as much as the common one once it has this many calibration examples.
 _PRIOR_EXAMPLES = 20
 _BINS = 15                            # of the reliability plot and the error, as in Guo et al.
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """score = sigmoid((logit + shift) / temperature)."""
+
+    temperature: float
+    shift: float
+
+    def scores(self, logits: np.ndarray) -> np.ndarray:
+        """Return the scores of logits; float64 of the same shape."""
+        return sigmoid((logits + self.shift) / self.temperature)
 
 
 @dataclass(frozen=True)
@@ -29,17 +42,25 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
     return np.exp(-np.logaddexp(0, -logits))
 
 
-def fit_temperature(logits: np.ndarray, truth: np.ndarray) -> float:
-    """Return the temperature that minimises the negative log-likelihood of sigmoid(logits / temperature).
+def fit_calibration(logits: np.ndarray, truth: np.ndarray) -> Calibration:
+    """Return the calibration of the lowest loss; `logits` float [examples, labels], `truth` bool of that shape.
 
-    `logits` float [examples, labels], `truth` bool of that shape.
+    Platt 1999, one for all labels. A temperature alone cannot say that all scores are too low: nearly all labels of an
+    example are false, so it would sharpen what is right of those and spoil the few scores that people look at.
     """
-    signed = np.where(truth, -1.0, 1.0) * logits
+    def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        scaled = parameters[0] * logits + parameters[1]
+        error = sigmoid(scaled) - truth
+        return mean_loss(scaled, truth), np.array([(error * logits).sum(), error.sum()]) / len(logits)
 
-    def loss(log_temperature: float) -> float:
-        return float(np.logaddexp(0, signed / np.exp(log_temperature)).mean())
+    slope, offset = minimize(loss, (1.0, 0.0), jac=True, method="L-BFGS-B",
+                             bounds=[tuple(1 / limit for limit in reversed(_TEMPERATURES)), (None, None)]).x
+    return Calibration(float(1 / slope), float(offset / slope))
 
-    return float(np.exp(minimize_scalar(loss, bounds=np.log(_TEMPERATURES), method="bounded").x))
+
+def mean_loss(logits: np.ndarray, truth: np.ndarray) -> float:
+    """Return the sigmoid cross-entropy, summed over the labels, mean over the examples; [examples, labels] each."""
+    return float(np.logaddexp(0, np.where(truth, -logits, logits)).sum(axis=1).mean())
 
 
 def fit_thresholds(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -72,23 +93,48 @@ def common_threshold(scores: np.ndarray, truth: np.ndarray) -> float:
 def expected_calibration_error(scores: np.ndarray, truth: np.ndarray) -> float:
     """Return the mean distance of promise and outcome over the bins, weighted by their counts.
 
-    Counted are each example's best label and every other that has a score of at least 0.02: the many labels that nobody
-    would think of are all right with a score of nearly 0, and would hide everything else.
+    What is counted is single answers, "this question has this label", not whole questions: each example's best label
+    and every other that has a score of at least 0.02. The many labels that nobody would think of are all right with a
+    score of nearly 0, and would hide everything else. With few examples the figure is too high, as what is chance
+    counts too; training.statistics.calibration_interval takes that off.
     """
-    bins = reliability(scores, truth)
-    return float(np.average(np.abs(bins.confidence - bins.accuracy), weights=bins.counts)) if len(bins.counts) else 0.0
+    gaps, counts = calibration_gaps(scores, truth)
+    return float(np.abs(gaps.sum(axis=0)).sum() / max(1, counts.sum()))
+
+
+def calibration_gaps(scores: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return each example's sum of promise minus outcome in each bin, and how many of its labels are counted.
+
+    float64 [examples, bins], int64 [examples]. The error of any choice of examples is
+    |sum of their gaps| summed over the bins, divided by the sum of their counts.
+    """
+    counted = _counted(scores)
+    rows, bins = np.nonzero(counted)[0], _bins(scores[counted])
+    gaps = np.zeros((len(scores), _BINS))
+    np.add.at(gaps, (rows, bins), scores[counted] - truth[counted])
+    return gaps, counted.sum(axis=1)
 
 
 def reliability(scores: np.ndarray, truth: np.ndarray) -> Reliability:
     """Return the bins of equal width over the scores that expected_calibration_error counts."""
-    counted = scores >= _GRID[0]
-    counted[np.arange(len(scores)), scores.argmax(axis=1)] = True
+    counted = _counted(scores)
     confidence, correct = scores[counted], truth[counted]
-    index = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
+    index = _bins(confidence)
     counts = np.bincount(index, minlength=_BINS)
     filled = counts > 0
     sums = (np.bincount(index, values, _BINS)[filled] for values in (confidence, correct))
     return Reliability(*(total / counts[filled] for total in sums), counts[filled])
+
+
+def _counted(scores: np.ndarray) -> np.ndarray:
+    """Return which labels of which examples the calibration error counts; bool [examples, labels]."""
+    counted = scores >= _GRID[0]
+    counted[np.arange(len(scores)), scores.argmax(axis=1)] = True
+    return counted
+
+
+def _bins(scores: np.ndarray) -> np.ndarray:
+    return np.minimum((scores * _BINS).astype(int), _BINS - 1)
 
 
 def _best_f1_threshold(scores: np.ndarray, truth: np.ndarray, fallback: float) -> float:

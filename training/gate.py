@@ -12,7 +12,7 @@ import numpy as np
 from training.calibration import expected_calibration_error
 from training.errors import GateError
 from training.metrics import decide, decision_figures, exact_matches
-from training.statistics import Interval, compare_f1, macro_f1_interval, mcnemar
+from training.statistics import Interval, calibration_interval, compare_f1, macro_f1_interval, mcnemar
 from training.targets import truth_matrix
 
 PASS, FAIL, INCONCLUSIVE = "pass", "fail", "inconclusive"
@@ -38,7 +38,7 @@ class GateRules:
     max_micro_loss: float = 0.01      # of micro-F1 to the champion; its interval must lie above the negative
     max_label_loss: float = 0.05      # of any one intent's F1 to the champion
     significance: float = 0.05        # of McNemar's test, where the champion has more examples right
-    max_ece: float = 0.1
+    max_ece: float = 0.1              # the interval of the error less chance must lie below
     max_latency_ms: float = 100.0
 
 
@@ -100,9 +100,8 @@ def _enough(examples: int, rules: GateRules) -> Check:
 
 
 def _ceilings(scored: Scored, truth_labels: Sequence[Sequence[str]], rules: GateRules) -> list[Check]:
-    error = expected_calibration_error(scored.scores, truth_matrix(truth_labels, scored.labels))
-    checks = [Check("expected calibration error", PASS if error <= rules.max_ece else FAIL, f"{error:.4f}",
-                    f"at most {rules.max_ece}")]
+    error = calibration_interval(scored.scores, truth_matrix(truth_labels, scored.labels))
+    checks = [_below("expected calibration error", error, rules.max_ece)]
     latency = scored.latency_ms
     verdict = INCONCLUSIVE if latency is None else PASS if latency <= rules.max_latency_ms else FAIL
     checks.append(Check("latency, p95", verdict, "not measured" if latency is None else f"{latency:.1f} ms",
@@ -118,6 +117,12 @@ def _above(name: str, interval: Interval, bound: float) -> Check:
     """Pass where the whole interval lies above the bound, fail where it lies below, inconclusive in between."""
     verdict = PASS if interval.low > bound else FAIL if interval.high < bound else INCONCLUSIVE
     return Check(name, verdict, _words(interval), f"above {bound:g}")
+
+
+def _below(name: str, interval: Interval, bound: float) -> Check:
+    """Pass where the whole interval lies below the bound, fail where it lies above, inconclusive in between."""
+    verdict = PASS if interval.high < bound else FAIL if interval.low > bound else INCONCLUSIVE
+    return Check(name, verdict, _words(interval), f"below {bound:g}")
 
 
 def _exact_match(ours: np.ndarray, theirs: np.ndarray, significance: float) -> Check:

@@ -4,6 +4,15 @@ import torch
 from torch.nn import functional
 
 
+def sigmoid_loss(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Return the mean sigmoid cross-entropy over every label, out-of-scope examples (all zero) included.
+
+    `logits` and `targets` float32 [examples, labels], `weights` float32 [labels].
+    """
+    rows = _row_weights(targets, weights)
+    return (rows * _sigmoid_terms(logits, targets)).sum() / rows.sum()
+
+
 def intent_loss(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor,
                 smoothing: float) -> torch.Tensor:
     """Return the mean loss of a batch; `logits` and `targets` float32 [examples, labels], `weights` float32 [labels].
@@ -12,12 +21,11 @@ def intent_loss(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tens
     part in, plus a softmax cross-entropy over the labels of those that have any, which tells similar intents apart.
     """
     rows = _row_weights(targets, weights)
-    sigmoid = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none").sum(dim=1)
     counts = targets.sum(dim=1, keepdim=True)
     shares = targets / counts.clamp(min=1)
     smoothed = shares * (1 - smoothing) + smoothing / targets.shape[1]
     softmax = -(smoothed * functional.log_softmax(logits, dim=1)).sum(dim=1) * (counts[:, 0] > 0)
-    return (rows * (sigmoid + softmax)).sum() / rows.sum()
+    return (rows * (_sigmoid_terms(logits, targets) + softmax)).sum() / rows.sum()
 
 
 def label_weights(targets: torch.Tensor, power: float) -> torch.Tensor:
@@ -27,6 +35,10 @@ def label_weights(targets: torch.Tensor, power: float) -> torch.Tensor:
     """
     counts = targets.sum(dim=0).clamp(min=1)
     return (counts.mean() / counts) ** power
+
+
+def _sigmoid_terms(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return functional.binary_cross_entropy_with_logits(logits, targets, reduction="none").sum(dim=1)
 
 
 def _row_weights(targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

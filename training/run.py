@@ -16,7 +16,7 @@ import torch
 
 from export.contract import ENCODER_FOLDER, HEAD_FILE, INTENT_FILE
 from export.manifest import sha256_of
-from training.calibration import expected_calibration_error, fit_temperature, fit_thresholds, sigmoid
+from training.calibration import expected_calibration_error, fit_calibration, fit_thresholds, sigmoid
 from training.checkpoint import IntentCard, read_card, read_head, write_checkpoint
 from training.dataset import TEST, Dataset, read_dataset
 from training.encoder import Encoder, use_cores
@@ -27,7 +27,7 @@ from training.plan import FULL, HEAD, TrainingPlan
 from training.progress import Progress, Report
 from training.recipes.full import train_full
 from training.recipes.head import train_head
-from training.recipes.recipe import Part, Recipe, Task
+from training.recipes.recipe import Outcome, Part, Recipe, Task
 from training.saved_state import SavedState, fingerprint
 from training.splits import CALIBRATION, FIT, SPLITS_FILE, VALIDATION, Splits, assign_splits, write_splits
 
@@ -71,9 +71,9 @@ def train(dataset_dir: Path, out_dir: Path, plan: TrainingPlan, report: Report, 
                 first_head(dataset.labels, encoder.dimension, start.known), Progress(report, *_RECIPE_SHARE), state)
     outcome = _RECIPES[plan.recipe](task)
     report(_RECIPE_SHARE[1], "calibrating, and measuring on the test set")
-    card = _card(dataset, splits, task, outcome.head, start)
+    head, card = _finish(dataset, splits, task, outcome, start)
     _write_record(out_dir, facts, splits, outcome.history)
-    write_checkpoint(out_dir, encoder, outcome.head, card)
+    write_checkpoint(out_dir, encoder, head, card)
     state.clear()
     report(1.0, f"macro-F1 {card.metrics['macro_f1']:.4f} on {int(card.metrics['examples'])} test examples")
     return card
@@ -114,19 +114,32 @@ def _part(dataset: Dataset, splits: Splits, role: str) -> Part:
     return Part(tuple(dataset.examples[row].text for row in rows), torch.from_numpy(dataset.targets()[rows]))
 
 
-def _card(dataset: Dataset, splits: Splits, task: Task, head: Head, start: _Start) -> IntentCard:
-    """Fit temperature and thresholds on the calibration examples, and measure on the test set; both in float32."""
+def _finish(dataset: Dataset, splits: Splits, task: Task, outcome: Outcome, start: _Start) -> tuple[Head, IntentCard]:
+    """Calibrate, measure on the test set in float32, and return the head, which has the shift in it, and the card."""
     task.encoder.mixed = False
-    logits, truth = _logits(task, _part(dataset, splits, CALIBRATION), head)
-    temperature = fit_temperature(logits, truth)
-    thresholds = fit_thresholds(sigmoid(logits / temperature), truth)
-    logits, truth = _logits(task, _part(dataset, splits, TEST), head)
-    scores = sigmoid(logits / temperature)
+    logits, truth = _held_out(dataset, splits, task, outcome)
+    calibration = fit_calibration(logits, truth)
+    thresholds = fit_thresholds(calibration.scores(logits), truth)
+    logits, truth = _logits(task, _part(dataset, splits, TEST), outcome.head)
+    scores = calibration.scores(logits)
     metrics = {**decision_figures(scores, thresholds, truth), "ece": expected_calibration_error(scores, truth),
                "ece_uncalibrated": expected_calibration_error(sigmoid(logits), truth)}
-    return IntentCard(labels=dataset.labels, thresholds=tuple(thresholds.tolist()), temperature=temperature,
+    card = IntentCard(labels=dataset.labels, thresholds=tuple(thresholds.tolist()), temperature=calibration.temperature,
                       prompt_name=start.prompt_name, dataset_sha256=dataset.sha256, base=start.base,
                       recipe=task.plan.recipe, seed=task.plan.seed, metrics=metrics)
+    return Head(outcome.head.weight, outcome.head.bias + calibration.shift), card
+
+
+def _held_out(dataset: Dataset, splits: Splits, task: Task, outcome: Outcome) -> tuple[np.ndarray, np.ndarray]:
+    """Return logits and truth of what the model did not learn from.
+
+    Those are the recipe's own, or of what was set aside: of the validation examples too, as twice as many examples are
+    worth more than what choosing among a few epochs by them spoils.
+    """
+    if outcome.held_out is not None:
+        return outcome.held_out, task.fit.targets.numpy() > 0
+    parts = [_logits(task, _part(dataset, splits, role), outcome.head) for role in (VALIDATION, CALIBRATION)]
+    return np.concatenate([logits for logits, _ in parts]), np.concatenate([truth for _, truth in parts])
 
 
 def _logits(task: Task, part: Part, head: Head) -> tuple[np.ndarray, np.ndarray]:

@@ -41,11 +41,11 @@ def assign_splits(dataset: Dataset, plan: TrainingPlan) -> Splits:
     splits = _assign_new([example.split for example in dataset.examples], found, plan.test_share)
     usable = _usable_for_training(splits, found)
     roles = [TEST if split == TEST else LEFT_OUT for split in splits]
-    _check_counts(dataset, usable, plan.min_examples)
+    _check_counts(dataset, usable, found, plan.min_examples)
     if TEST not in splits:
         raise TooFewExamplesError(f"none of the {len(splits)} examples is in the test set, so nothing could be proven; "
                                   "add examples")
-    for row, role in _cut(dataset, found, usable, plan):
+    for row, role in _cut(dataset, found, usable, plan) if plan.sets_aside else ((row, FIT) for row in usable):
         roles[row] = role
     return Splits(tuple(splits), tuple(roles))
 
@@ -97,13 +97,16 @@ def _usable_for_training(splits: Sequence[str | None], found: NearDuplicates) ->
     return [row for row, form in enumerate(found.form_of.tolist()) if splits[row] == TRAIN and form not in leaking]
 
 
-def _check_counts(dataset: Dataset, usable: Sequence[int], least: int) -> None:
+def _check_counts(dataset: Dataset, usable: Sequence[int], found: NearDuplicates, least: int) -> None:
     counts = Counter(label for row in usable for label in dataset.examples[row].labels)
     few = {label: counts[label] for label in dataset.labels if counts[label] < least}
     if few:
         listed = ", ".join(f"{label}: {count}" for label, count in few.items())
         raise TooFewExamplesError(f"each intent needs at least {least} examples outside the test set, but there are "
                                   f"{listed}; label more questions of them, or take them out of the taxonomy")
+    if len({found.form_of[row] for row in usable}) < 2:
+        raise TooFewExamplesError("there is nothing to tell apart: all examples outside the test set ask the same; add "
+                                  "other questions")
     kinds = Counter(dataset.examples[row].labels for row in usable)
     if len(kinds) < 2:
         listed = ", ".join(f"{'+'.join(labels) or OUT_OF_SCOPE}: {count}" for labels, count in kinds.items())

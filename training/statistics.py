@@ -1,4 +1,7 @@
-"""Compares two classifiers' decisions on the same examples: paired bootstrap and McNemar's test. Pure numbers."""
+"""Says how sure a figure is: bootstrap intervals of one classifier and of the difference of two, McNemar's test.
+
+Pure numbers; knows nothing of models.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,6 +9,7 @@ from math import comb
 
 import numpy as np
 
+from training.calibration import calibration_gaps
 from training.metrics import label_f1, micro_f1
 
 RESAMPLES = 2000
@@ -69,6 +73,22 @@ def macro_f1_interval(decided: np.ndarray, truth: np.ndarray, seed: int = 0) -> 
     samples = [_resampled_f1(decided, truth, counts)[0][:, occurs].mean(axis=1)
                for counts in _resamples(len(truth), seed)]
     return _interval(float(label_f1(decided, truth)[occurs].mean()), np.concatenate(samples))
+
+
+def calibration_interval(scores: np.ndarray, truth: np.ndarray, seed: int = 0) -> Interval:
+    """Return the expected calibration error, less what is chance, with its basic bootstrap interval.
+
+    Efron and Tibshirani 1993, 10.2 and 13.4. The mean distance of promises and outcomes of few examples is too large
+    even where every score means what it says, and that of a resample is too large once more. So what resampling adds
+    is taken off again, from the value and from both bounds. Whole examples are drawn, as the labels of one depend on
+    each other.
+    """
+    gaps, counts = calibration_gaps(scores, truth)
+    found = np.abs(gaps.sum(axis=0)).sum() / counts.sum()
+    resampled = np.concatenate([np.abs(drawn @ gaps).sum(axis=1) / (drawn @ counts)
+                                for drawn in _resamples(len(scores), seed)])
+    mirrored = _interval(float(2 * found - resampled.mean()), 2 * found - resampled)
+    return Interval(*(max(0.0, bound) for bound in (mirrored.value, mirrored.low, mirrored.high)))
 
 
 def mcnemar(challenger_right: np.ndarray, champion_right: np.ndarray) -> McNemar:

@@ -3,9 +3,12 @@ import pytest
 from scipy.special import expit
 
 from training.calibration import (
+    Calibration,
+    calibration_gaps,
     expected_calibration_error,
-    fit_temperature,
+    fit_calibration,
     fit_thresholds,
+    mean_loss,
     reliability,
     sigmoid,
 )
@@ -13,10 +16,10 @@ from training.calibration import (
 
 @pytest.fixture(scope="module")
 def overconfident():
-    """(logits, truth): truth was drawn by sigmoid(logits / 3)."""
+    """(logits, truth): truth was drawn by sigmoid((logits + 1.5) / 3)."""
     random = np.random.default_rng(0)
     logits = random.normal(-2, 6, (4000, 5))
-    return logits, random.random(logits.shape) < expit(logits / 3)
+    return logits, random.random(logits.shape) < expit((logits + 1.5) / 3)
 
 
 def test_sigmoid_is_that_of_scipy_also_far_out():
@@ -24,13 +27,50 @@ def test_sigmoid_is_that_of_scipy_also_far_out():
     assert sigmoid(logits) == pytest.approx(expit(logits))
 
 
-def test_the_temperature_is_found_and_lowers_the_error_on_other_examples(overconfident):
+def test_temperature_and_shift_are_found_and_lower_the_error_on_other_examples(overconfident):
     logits, truth = overconfident
-    temperature = fit_temperature(logits[:2000], truth[:2000])
-    assert temperature == pytest.approx(3, rel=0.1)
-    before, after = (expected_calibration_error(sigmoid(logits[2000:] / divisor), truth[2000:])
-                     for divisor in (1, temperature))
+    calibration = fit_calibration(logits[:2000], truth[:2000])
+    assert calibration.temperature == pytest.approx(3, rel=0.1)
+    assert calibration.shift == pytest.approx(1.5, abs=0.3)
+    before, after = (expected_calibration_error(scores, truth[2000:])
+                     for scores in (sigmoid(logits[2000:]), calibration.scores(logits[2000:])))
     assert after < 0.03 < 0.1 < before
+
+
+def test_no_other_temperature_or_shift_has_a_lower_loss(overconfident):
+    logits, truth = overconfident
+    found = fit_calibration(logits, truth)
+
+    def loss(temperature, shift):
+        return mean_loss((logits + shift) / temperature, truth)
+
+    least = loss(found.temperature, found.shift)
+    for changed in ((1.05, 0), (0.95, 0), (1, 0.1), (1, -0.1)):
+        assert loss(found.temperature * changed[0], found.shift + changed[1]) > least
+
+
+def test_what_can_be_told_apart_for_certain_gets_a_finite_calibration():
+    logits = np.linspace(-3, 3, 40)[:, None]
+    found = fit_calibration(logits, logits > 0)
+    assert found.temperature >= 0.05
+    assert np.isfinite(found.scores(logits)).all()
+
+
+def test_the_loss_is_that_of_the_likelihood():
+    assert mean_loss(np.array([[0.0, 2.0]]), np.array([[True, False]])) == pytest.approx(
+        -np.log(0.5) - np.log(1 - expit(2.0)))
+
+
+def test_gaps_add_up_to_the_error():
+    scores = np.random.default_rng(5).random((50, 4))
+    truth = scores > 0.4
+    gaps, counts = calibration_gaps(scores, truth)
+    assert gaps.shape == (50, 15)
+    assert np.abs(gaps.sum(axis=0)).sum() / counts.sum() == pytest.approx(expected_calibration_error(scores, truth))
+
+
+def test_a_calibration_is_a_shift_and_then_a_division():
+    assert Calibration(2.0, 1.0).scores(np.array([3.0])) == pytest.approx(expit(2.0))
 
 
 def test_the_error_is_the_distance_of_promise_and_outcome():

@@ -83,6 +83,14 @@ def test_scores_that_promise_too_much_fail():
     assert check_of(verdict, "expected calibration error") == FAIL
 
 
+def test_scores_that_may_promise_too_much_by_chance_are_inconclusive():
+    random = np.random.default_rng(3)
+    scores = np.column_stack([np.full(COUNT, 0.01), random.uniform(0.7, 0.9, COUNT), np.full(COUNT, 0.01)])
+    truth = [("love",) if hit else () for hit in random.random(COUNT) < 0.71]
+    verdict = judge(truth, Scored(LABELS, np.full(3, 0.5), scores, 20.0), None, replace(RULES, min_macro_f1=0.1))
+    assert check_of(verdict, "expected calibration error") == INCONCLUSIVE
+
+
 def test_a_champion_that_lacks_a_new_intent_never_decides_it_and_is_not_checked_on_it():
     champion = scored(0.0, labels=LABELS[:2])
     verdict = judge(truth_labels(), scored(0.0), champion, RULES)

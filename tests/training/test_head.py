@@ -31,3 +31,17 @@ def test_fitting_repeats():
     start = first_head(("a", "b"), 8, {})
     first, second = (fit_head(EMBEDDINGS, TARGETS, torch.ones(2), start, 1e-4) for _ in range(2))
     assert first.weight.tolist() == second.weight.tolist()
+
+
+def test_embeddings_that_lie_close_together_are_told_apart_as_well():
+    close = torch.nn.functional.normalize(EMBEDDINGS * 0.1 + torch.ones(8), dim=1)
+    head = fit_head(close, TARGETS, torch.ones(2), first_head(("a", "b"), 8, {}), 1e-5)
+    assert ((head.logits(close) > 0).float() == TARGETS).float().mean() > 0.9
+
+
+def test_the_start_changes_little_of_what_is_found():
+    cold = first_head(("a", "b"), 8, {})
+    warm = fit_head(EMBEDDINGS, TARGETS, torch.ones(2), cold, 1e-2)
+    first, second = (fit_head(EMBEDDINGS, TARGETS, torch.ones(2), start, 1e-3).logits(EMBEDDINGS)
+                     for start in (cold, warm))
+    assert (first - second).abs().max() < 0.1

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from training.losses import intent_loss, label_weights
+from training.losses import intent_loss, label_weights, sigmoid_loss
 
 TARGETS = torch.tensor([[1.0, 0, 0], [0, 1, 0], [1, 0, 0], [1, 1, 0], [0, 0, 0]])
 EQUAL = torch.ones(3)
@@ -39,3 +39,12 @@ def test_an_example_counts_as_its_rarest_intent():
     logits = torch.zeros(2, 3, requires_grad=True)
     intent_loss(logits, TARGETS[:2], weights, 0.0).backward()
     assert logits.grad[1].norm().item() == pytest.approx(5 * logits.grad[0].norm().item(), rel=1e-5)
+
+
+def test_the_sigmoid_loss_is_the_sigmoid_part_alone_with_rare_intents_counting_more():
+    logits = torch.randn(5, 3, generator=torch.Generator().manual_seed(1))
+    terms = functional.binary_cross_entropy_with_logits(logits, TARGETS, reduction="none").sum(dim=1)
+    assert sigmoid_loss(logits, TARGETS, EQUAL).item() == pytest.approx(terms.mean().item())
+    rows = torch.tensor([1.0, 3, 1, 3, 1])   # Of the second label, which counts three times.
+    assert sigmoid_loss(logits, TARGETS, torch.tensor([1.0, 3, 1])).item() == pytest.approx(
+        ((rows * terms).sum() / rows.sum()).item())

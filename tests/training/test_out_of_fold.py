@@ -36,3 +36,11 @@ def test_near_duplicates_are_in_one_fold_and_folds_are_about_equal():
 def test_folds_repeat_for_a_seed(seed):
     texts = [example.text for example in toy_examples(LABELS)]
     assert fold_of_texts(texts, 5, seed).tolist() == fold_of_texts(texts, 5, seed).tolist()
+
+
+def test_a_chain_of_near_duplicates_does_not_fill_one_fold():
+    """Each text is a near-duplicate of the next one, and the first has nothing in common with the last."""
+    letters = [chr(0x4E00 + number) for number in range(60)]
+    texts = ["".join(letters[start:start + 12]) for start in range(48)]
+    counts = np.bincount(fold_of_texts(texts, 4, seed=0))
+    assert counts.max() <= 12

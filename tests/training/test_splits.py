@@ -104,6 +104,22 @@ def test_one_kind_of_example_is_refused_with_its_count():
         assign_splits(dataset(examples, ("wealth",)), PLAN)
 
 
+def test_the_same_question_again_and_again_is_refused():
+    frozen_test = [question("tested", "什么时候能发财", split=TEST)]
+    examples = [question(str(number), "我会结婚吗", (LABELS[0],) if number % 2 else (), TRAIN) for number in range(20)]
+    with pytest.raises(TooFewExamplesError, match="ask the same"):
+        assign_splits(dataset([*frozen_test, *examples], LABELS[:1]), PLAN)
+
+
+def test_nothing_is_set_aside_where_the_recipe_cross_validates():
+    examples = dataset(toy_examples(LABELS))
+    splits, whole = assign_splits(examples, PLAN), assign_splits(examples, quick_plan(recipe="head"))
+    assert whole.splits == splits.splits
+    assert set(whole.roles) <= {FIT, TEST, LEFT_OUT}
+    assert {row for row in range(len(examples.examples)) if whole.roles[row] == FIT} == {
+        row for role in (FIT, VALIDATION, CALIBRATION) for row in splits.rows(role)}
+
+
 def test_an_intent_without_examples_is_refused_by_name(frozen):
     with pytest.raises(TooFewExamplesError, match="study: 0"):
         assign_splits(dataset(frozen, (*LABELS, "study")), PLAN)

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from training.calibration import expected_calibration_error, sigmoid
 from training.metrics import macro_f1, micro_f1
-from training.statistics import compare_f1, macro_f1_interval, mcnemar
+from training.statistics import calibration_interval, compare_f1, macro_f1_interval, mcnemar
 
 LABELS = ("a", "b", "c")
 
@@ -57,3 +58,23 @@ def test_a_label_that_does_not_occur_has_no_difference():
     decided, truth = answers(0.1)
     truth[:, 2] = False
     assert set(compare_f1(decided, decided, truth, LABELS).label_f1) == {"a", "b"}
+
+
+def drawn(distortion, count, seed):
+    """Return scores, and truth that was drawn by their logits times `distortion`."""
+    random = np.random.default_rng(seed)
+    logits = random.normal(-1.5, 3, (count, 6))
+    return sigmoid(logits), random.random(logits.shape) < sigmoid(logits * distortion)
+
+
+def test_few_examples_do_not_make_scores_look_worse_than_they_are():
+    intervals = [calibration_interval(*drawn(1.0, 60, seed)) for seed in range(20)]
+    plain = [expected_calibration_error(*drawn(1.0, 60, seed)) for seed in range(20)]
+    assert np.mean([interval.value for interval in intervals]) < 0.7 * np.mean(plain)
+    assert all(0 <= interval.low <= interval.value <= interval.high for interval in intervals)
+
+
+def test_the_error_of_many_examples_lies_in_most_intervals_of_few():
+    true = expected_calibration_error(*drawn(0.4, 40_000, 99))
+    intervals = [calibration_interval(*drawn(0.4, 150, seed)) for seed in range(40)]
+    assert sum(interval.low <= true <= interval.high for interval in intervals) >= 34

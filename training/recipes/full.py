@@ -1,8 +1,10 @@
 """The recipe `full`: the encoder and the head are fine-tuned together, starting from what the recipe `head` finds.
 
-The table of word embeddings stays as it is: it holds most of a multilingual encoder's weights, and a few thousand
-questions touch a small part of it. Every step takes its randomness from the seed and its own number alone, so that a
-run that goes on from a saved state computes what an unbroken one computes. Knows nothing of snapshots.
+The word embeddings of a multilingual vocabulary stay as they are: they are most of such an encoder's weights, and a few
+thousand questions touch a small part of them. What is validated and kept is a moving average of the weights, which
+generalises better than those of any one step (Polyak and Juditsky 1992; Izmailov et al. 2018). Every step takes its
+randomness from the seed and its own number alone, so that a run that goes on from a saved state computes what an
+unbroken one computes. Knows nothing of snapshots.
 """
 
 import math
@@ -23,6 +25,7 @@ from training.recipes.recipe import Outcome, Task, validation_score
 _LAYER = re.compile(r"\blayers?\.(\d+)\.")
 _MAX_GRADIENT_NORM = 1.0
 _SORTED_BATCHES = 20       # so many batches' texts are sorted by length together, which saves most of the padding
+_MOST_TRAINED_ROWS = 65_536  # of the table of word embeddings; vocabularies of one language have 20,000 to 50,000
 _HEAD_SHARE = 0.1          # of this recipe's time
 
 
@@ -44,7 +47,7 @@ def _first_head(task: Task) -> Head:
 
 
 class _FineTuning:
-    """The state of a run: weights, optimiser, number of steps made, and the best weights on validation so far."""
+    """The state of a run: weights and their average, optimiser, steps made, and the best average on validation."""
 
     def __init__(self, task: Task) -> None:
         self._task, self._plan = task, task.plan
@@ -56,6 +59,7 @@ class _FineTuning:
         self._best: dict[str, torch.Tensor] = {}
         self._head = {name: torch.nn.Parameter(tensor.clone().to(task.encoder.device))
                       for name, tensor in (("weight", task.start.weight), ("bias", task.start.bias))}
+        self._average: dict[str, torch.Tensor] = {}
         self._optimizer = torch.optim.AdamW(self._parameter_groups(), fused=True)
         self._progress: Progress = task.progress.part(_HEAD_SHARE, 1.0)
 
@@ -71,6 +75,7 @@ class _FineTuning:
         with torch.no_grad():
             self._head["weight"].copy_(head.weight)
             self._head["bias"].copy_(head.bias)
+        self._average = self._copy_weights()
 
     def resume(self) -> bool:
         """Take over the saved state; False where there is none."""
@@ -80,6 +85,7 @@ class _FineTuning:
         self._set_weights(state["weights"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._step, self._epoch_loss = state["step"], state["epoch_loss"]
+        self._average = {name: tensor.to(self._task.encoder.device) for name, tensor in state["average"].items()}
         self._best, self._history = state["best"], state["history"]
         return True
 
@@ -89,6 +95,7 @@ class _FineTuning:
         rows = self._batches(epoch)[position]
         loss = self._learn(rows)
         self._step += 1
+        self._follow_weights()
         self._epoch_loss += loss / self._steps_per_epoch
         self._progress.tell(self._step / self._steps, self._line(loss))
         if self._step % self._steps_per_epoch == 0:
@@ -135,20 +142,30 @@ class _FineTuning:
             batches += [chunk[first:first + size] for first in range(0, len(chunk), size)]
         return [batches[index] for index in random.permutation(len(batches))]
 
+    def _follow_weights(self) -> None:
+        """Move the average towards the weights; over the first steps more, so that it soon forgets the beginning."""
+        keep = min(self._plan.average_decay, (1 + self._step) / (10 + self._step))
+        with torch.no_grad():
+            for name, parameter in self._trained().items():
+                self._average[name].lerp_(parameter, 1 - keep)
+
     def _validate(self) -> None:
-        task = self._task
+        """Score the average on validation, and keep it where it is the best one so far."""
+        task, weights = self._task, self._copy_weights()
+        self._set_weights(self._average)
         embeddings = task.encoder.embed(task.validation.texts)
         head = Head(*(self._head[name].detach().cpu() for name in ("weight", "bias")))
         score = validation_score(head.logits(embeddings), task.validation.targets)
         if not self._history or score > max(row["macro_f1"] for row in self._history):
-            self._best = {name: tensor.detach().cpu().clone() for name, tensor in self._trained().items()}
+            self._best = {name: tensor.cpu().clone() for name, tensor in self._average.items()}
+        self._set_weights(weights)
         self._history.append({"step": self._step, "loss": self._epoch_loss, "macro_f1": score})
         self._epoch_loss = 0.0
 
     def _save(self) -> None:
         weights = {name: tensor.detach() for name, tensor in self._trained().items()}
         self._task.state.save({"step": self._step, "epoch_loss": self._epoch_loss, "weights": weights,
-                               "best": self._best, "history": self._history,
+                               "average": self._average, "best": self._best, "history": self._history,
                                "optimizer": self._optimizer.state_dict()})
 
     def _line(self, loss: float) -> str:
@@ -157,11 +174,14 @@ class _FineTuning:
 
     def _trained(self) -> dict[str, torch.nn.Parameter]:
         """Return every parameter that is fine-tuned, by name."""
-        frozen = self._task.encoder.model[0].auto_model.get_input_embeddings().weight
-        frozen.requires_grad_(False)
+        words = self._task.encoder.model[0].auto_model.get_input_embeddings().weight
+        words.requires_grad_(len(words) <= _MOST_TRAINED_ROWS)
         named = self._task.encoder.model.named_parameters()
-        return {**{name: parameter for name, parameter in named if parameter is not frozen},
+        return {**{name: parameter for name, parameter in named if parameter.requires_grad},
                 **{f"head.{name}": parameter for name, parameter in self._head.items()}}
+
+    def _copy_weights(self) -> dict[str, torch.Tensor]:
+        return {name: parameter.detach().clone() for name, parameter in self._trained().items()}
 
     def _set_weights(self, weights: dict[str, torch.Tensor]) -> None:
         with torch.no_grad():

@@ -38,10 +38,15 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The head that fits the task's encoder as it now is, and what was measured on the way."""
+    """The head that fits the task's encoder as it now is, and what was measured on the way.
+
+    `held_out` are logits of the task's fit examples, each by a head that saw neither it nor a near-duplicate of it;
+    float64 [examples, labels]. None of a recipe that needs examples set aside to calibrate with.
+    """
 
     head: Head
     history: list[dict[str, float]] = field(default_factory=list)
+    held_out: np.ndarray | None = None
 
 
 Recipe = Callable[[Task], Outcome]
