@@ -9,10 +9,10 @@ PARALLEL := -n 3 --dist loadfile --max-worker-restart 0
 PIP_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast lint bench bench-lifecycle constraints clean
+.PHONY: help run test test-fast lint bench bench-lifecycle bench-generation constraints clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(STAMP) ## Install, export `fast`, start everything in the foreground, then train the model `intent`
 	@$(BIN)/conch export fast --if-missing
@@ -30,14 +30,17 @@ lint: $(STAMP) ## Check the code with ruff
 bench: $(STAMP) ## Measure embeddings against peers and write benchmarks/RESULTS.md (about 30 minutes)
 	$(BIN)/python -m benchmarks.embeddings
 
-bench-lifecycle: $(STAMP) ## Measure the control plane and write benchmarks/LIFECYCLE.md (about 5 minutes)
+bench-lifecycle: $(STAMP) ## Measure the control plane and write benchmarks/LIFECYCLE.md (about 8 minutes)
 	$(BIN)/python -m benchmarks.lifecycle
+
+bench-generation: $(STAMP) ## Measure text generation against peers and write benchmarks/GENERATION.md (about 20 minutes)
+	$(BIN)/python -m benchmarks.generation
 
 constraints: ## Resolve constraints.txt again for every supported Python
 	$(PYTHON) tools/lock_constraints.py
 
 clean: ## Remove the virtual environments; models and state stay
-	rm -rf $(VENV) .bench-venv
+	rm -rf $(VENV) .bench-venv .bench-llama
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) tools/check_platform.py

@@ -27,8 +27,8 @@ Embed = Callable[[list[str]], np.ndarray]  # texts to float32 [len(texts), dimen
 class InProcessWorker:
     """The child process, seen from the benchmark; a context manager that ends it."""
 
-    def __init__(self, kind: str, path: Path) -> None:
-        self._command = [sys.executable, "-m", "benchmarks.in_process", kind, str(path)]
+    def __init__(self, kind: str, path: Path, module: str = "benchmarks.in_process") -> None:
+        self._command = [sys.executable, "-m", module, kind, str(path)]
 
     def __enter__(self) -> "InProcessWorker":
         self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -41,13 +41,14 @@ class InProcessWorker:
 
     def measure(self, mix: str, duration_s: float) -> float:
         """Return texts per second over whole passes through the mix, for at least `duration_s`."""
-        return self._ask({"mix": mix, "duration_s": duration_s})["texts_per_s"]
+        return self.ask({"mix": mix, "duration_s": duration_s})["texts_per_s"]
 
     def probe(self, texts: list[str]) -> np.ndarray:
         """Return float32 [len(texts), dimension]."""
-        return np.array(self._ask({"probe_texts": texts}), dtype=np.float32)
+        return np.array(self.ask({"probe_texts": texts}), dtype=np.float32)
 
-    def _ask(self, job: dict) -> object:
+    def ask(self, job: dict) -> object:
+        """Return the worker's answer to a job."""
         self._process.stdin.write(json.dumps(job) + "\n")
         self._process.stdin.flush()
         return json.loads(self._process.stdout.readline())

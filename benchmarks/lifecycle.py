@@ -1,7 +1,8 @@
 """`make bench-lifecycle`: measures the control plane around Triton and writes LIFECYCLE.md beside this file.
 
 What REST adds to a request, how soon a killed Triton answers again, what the controller costs when nothing happens, how
-long the list of 200 models takes, and whether switching versions under load fails a request. Needs an exported `fast`.
+long the list of 200 models takes, and whether switching versions under load fails a request, of an embedding model and
+of an intent model. Needs an exported `fast`.
 """
 
 import asyncio
@@ -9,7 +10,6 @@ import json
 import shutil
 import tempfile
 import time
-import urllib.request
 from pathlib import Path
 
 import click
@@ -19,6 +19,7 @@ import psutil
 from benchmarks.conch_server import MODEL, ConchServer, plan_conch
 from benchmarks.connections import AnswerError, GrpcConnection, RestConnection
 from benchmarks.embeddings import find_version
+from benchmarks.lifecycle_intents import CLIENTS, IntentSwitches, measure_intent_switches
 from benchmarks.machine import describe_machine
 from benchmarks.results import Spread
 from benchmarks.servers import Server
@@ -43,6 +44,7 @@ def main(rounds: int) -> None:
         with Server(conch.plan, Path(folder)) as server:
             server.wait_until_ready(START_TIMEOUT_S)
             figures = asyncio.run(_measure(conch, rounds))
+        figures += _intent_figures(measure_intent_switches(Path(folder) / "intents", rounds))
     (HERE / "LIFECYCLE.md").write_text(_render(figures))
     click.echo(f"wrote {HERE / 'LIFECYCLE.md'}")
 
@@ -64,6 +66,16 @@ async def _measure(conch: ConchServer, rounds: int) -> list[tuple[str, str, str]
     ]
 
 
+def _intent_figures(measured: IntentSwitches) -> list[tuple[str, str, str]]:
+    switches = 2 * len(measured.rollback_s)
+    return [
+        (f"Questions that the intent model did not answer over {switches} activations and rollbacks under {CLIENTS} "
+         "clients", "0", f"{measured.failed} of {measured.asked}"),
+        (f"A rollback of the intent model under {CLIENTS} clients, until nobody is answered by the version that goes",
+         "≤ 5 s", f"{_spread(measured.rollback_s)} s"),
+    ]
+
+
 async def _overhead_ms(conch: ConchServer) -> float:
     """Return the difference of the p50 latencies; the two take turns, request by request."""
     latencies: dict[str, list[float]] = {"grpc": [], "rest": []}
@@ -80,7 +92,7 @@ def _list_p99_ms(conch: ConchServer) -> float:
     latencies = []
     for _ in range(LIST_REQUESTS):
         started = time.perf_counter()
-        models = _call(conch, "GET", "/api/v1/models/list")["models"]
+        models = conch.call("GET", "/api/v1/models/list")["models"]
         latencies.append((time.perf_counter() - started) * 1000)
     if len(models) < KNOWN_MODELS:
         raise AssertionError(f"{len(models)} models are known, {KNOWN_MODELS} were meant")
@@ -112,7 +124,7 @@ async def _soak(conch: ConchServer) -> tuple[int, int]:
     clients = [asyncio.create_task(ask()) for _ in range(SOAK_CLIENTS)]
     for number in range(SOAK_SWITCHES):
         path = f"/api/v1/models/{MODEL}/versions/{1 + number % 2}/activate"
-        await asyncio.to_thread(_call, conch, "POST", path, {})
+        await asyncio.to_thread(conch.call, "POST", path, {})
     stop.set()
     await asyncio.gather(*clients)
     return answers["failed"], answers["asked"]
@@ -137,15 +149,6 @@ async def _seconds_until_back(conch: ConchServer) -> float:
 
 def _rest(conch: ConchServer) -> RestConnection:
     return RestConnection(conch.rest_url, MODEL, "base64", conch.api_key)
-
-
-def _call(conch: ConchServer, method: str, path: str, body: dict | None = None) -> dict:
-    base = conch.rest_url.removesuffix("/v1/embeddings")
-    request = urllib.request.Request(
-        base + path, None if body is None else json.dumps(body).encode(), method=method,
-        headers={"Authorization": f"Bearer {conch.api_key}", "Content-Type": "application/json"})
-    with urllib.request.urlopen(request) as response:
-        return json.loads(response.read())
 
 
 def _repository(folder: Path) -> Path:

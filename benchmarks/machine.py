@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -38,9 +39,9 @@ def processor_name(cpuinfo: Path) -> str:
     return f"{facts.get('model name', 'unknown')} ({family}; {', '.join(features)})"
 
 
-def software_versions() -> dict[str, str]:
+def software_versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
     """Return Python's and the packages' versions in this environment, and the commit."""
-    return {"Python": platform.python_version(), **{name: _version(name) for name in PACKAGES}, "Commit": _commit()}
+    return {"Python": platform.python_version(), **{name: _version(name) for name in packages}, "Commit": _commit()}
 
 
 def peer_versions(python: Path) -> dict[str, str]:

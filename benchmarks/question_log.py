@@ -1,8 +1,8 @@
 """`python -m benchmarks.question_log`: measures the question log and writes QUESTION_LOG.md beside this file.
 
 What logging adds to a prediction, how many questions a second reach a private MariaDB, whether an outage of the
-database with processes killed in the middle loses or doubles one, how long pages and statistics over many questions
-take, and whether planted personal data is found in anything that was written. Needs mariadb-server.
+database with processes killed in the middle loses or doubles one, whether planted personal data is found in anything
+that was written, and how long the labelling queue and the statistics take over many questions. Needs mariadb-server.
 """
 
 import logging
@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -22,8 +23,9 @@ from sqlalchemy import func, select
 
 from benchmarks.machine import describe_machine
 from benchmarks.mariadb_server import MariaDbServer
+from benchmarks.question_log_fill import fill
 from benchmarks.question_log_roles import KEY, PLANTERS, prediction, question
-from benchmarks.question_log_scale import PAGE, fill, measure
+from benchmarks.question_log_scale import measure
 from control_plane.database.database import Database
 from control_plane.database.migration import upgrade
 from control_plane.questions.question_log import QuestionLog
@@ -59,8 +61,8 @@ def _measure(server: MariaDbServer, folder: Path, rows: int) -> Iterator[Line]:
     yield from _sustained(server, folder / "rate")
     yield from _outage(server, folder / "outage")
     yield from _planted(server, folder / "planted")
-    yield from _scale("SQLite", f"sqlite:///{folder / 'scale.db'}", rows)
-    yield from _scale("MariaDB", server.create_database("scale"), rows)
+    yield from _scale({"SQLite": f"sqlite:///{folder / 'scale.db'}", "MariaDB": server.create_database("scale")},
+                      folder, rows)
 
 
 def _added_latency(folder: Path) -> Iterator[Line]:
@@ -82,16 +84,13 @@ def _added_latency(folder: Path) -> Iterator[Line]:
 def _sustained(server: MariaDbServer, folder: Path) -> list[Line]:
     """Ask at a steady rate while another process moves; the figure has the time until the last one arrived."""
     url = server.create_database("rate")
-    database = _migrated(url)
-    mover, began = _start("move", folder, url), time.monotonic()
-    asker = _start("ask", folder, RATE_S, RATE)
-    asker.wait()
-    ids = _ids(folder, asker)
-    asked_s = time.monotonic() - began
-    _wait_until_moved(folder)
-    arrived_s = time.monotonic() - began
-    mover.kill()
-    mover.wait()
+    database, began = _migrated(url), time.monotonic()
+    with _running("move", folder, url), _running("ask", folder, RATE_S, RATE) as asker:
+        asker.wait()
+        ids = _ids(folder, asker)
+        asked_s = time.monotonic() - began
+        _wait_until_moved(folder)
+        arrived_s = time.monotonic() - began
     with database.read() as session:
         questions = int(session.scalar(select(func.sum(QuestionDayRow.questions))))
     spooled = folder.with_name("spooled")
@@ -112,24 +111,18 @@ def _outage(server: MariaDbServer, folder: Path) -> list[Line]:
     """Stop the database, kill the asking and the moving process in the middle, and compare what arrived."""
     url = server.create_database("outage")
     database = _migrated(url)
-    mover = _start("move", folder, url)
-    first = _start("ask", folder, 3600, OUTAGE_RATE)
-    time.sleep(BEFORE_S)
-    server.stop()
-    time.sleep(OUTAGE_S / 2)
-    for process in (first, mover):
-        process.kill()
-        process.wait()
+    with _running("move", folder, url), _running("ask", folder, 3600, OUTAGE_RATE) as first:
+        time.sleep(BEFORE_S)
+        server.stop()
+        time.sleep(OUTAGE_S / 2)
     ids = _ids(folder, first)
-    mover = _start("move", folder, url)
-    second = _start("ask", folder, OUTAGE_S / 2 + BEFORE_S, OUTAGE_RATE)
-    time.sleep(OUTAGE_S / 2)
-    server.start()
-    second.wait()
-    ids += _ids(folder, second)
-    _wait_until_moved(folder)
-    mover.kill()
-    mover.wait()
+    with (_running("move", folder, url),
+          _running("ask", folder, OUTAGE_S / 2 + BEFORE_S, OUTAGE_RATE) as second):
+        time.sleep(OUTAGE_S / 2)
+        server.start()
+        second.wait()
+        ids += _ids(folder, second)
+        _wait_until_moved(folder)
     database.dispose()
     with database.read() as session:
         rows = session.scalars(select(QuestionRow.id)).all()
@@ -159,6 +152,7 @@ def _planted(server: MariaDbServer, folder: Path) -> list[Line]:
         spool.close()
         if url is not None:
             QuestionMover(_migrated(url), folder / f"spool{number}").run_once()
+    logging.basicConfig(level=logging.WARNING, force=True)  # Whatever is measured next is to write no such log.
     files = [path for root in (folder, server.data.parent) for path in root.rglob("*") if path.is_file()]
     found = set().union(*(_look_for(set(items), path.read_bytes()) for path in files))
     size_mb = sum(path.stat().st_size for path in files) / 1e6
@@ -173,14 +167,14 @@ def _look_for(items: set[str], content: bytes) -> set[str]:
     return items & (windows | {mail.decode() for mail in re.findall(rb"[\w.+-]+@[\w.-]+", content, re.ASCII)})
 
 
-def _scale(kind: str, url: str, rows: int) -> Iterator[Line]:
-    database = _migrated(url)
-    fill(database, rows)
-    for what, p50, p95 in measure(database):
-        bound = "p95 < 100 ms" if "statistics" in what else "p95 < 50 ms"
-        size = "" if "statistics" in what else f" of {PAGE}"
-        yield f"{kind}, {rows:,} questions: {what}{size}, p50 / p95", bound, f"{p50:.1f} / {p95:.1f} ms"
-    database.dispose()
+def _scale(urls: dict[str, str], folder: Path, rows: int) -> Iterator[Line]:
+    databases = [_migrated(url) for url in urls.values()]
+    fill(databases, rows)
+    for database in databases:
+        database.dispose()
+    for kind, url in urls.items():
+        for what, bound, p50, p95 in measure(url, folder / f"home-{kind}"):
+            yield f"{kind}, {rows:,} questions: {what}, p50 / p95", bound, f"{p50:.1f} / {p95:.1f} ms"
 
 
 def _migrated(url: str) -> Database:
@@ -189,14 +183,19 @@ def _migrated(url: str) -> Database:
     return database
 
 
-def _start(role: str, folder: Path, *arguments: object) -> subprocess.Popen:
-    """Start a process that prints into a file: it must not wait for somebody to read a pipe."""
+@contextmanager
+def _running(role: str, folder: Path, *arguments: object) -> Iterator[subprocess.Popen]:
+    """Have a process run that prints into a file, since it must not wait for a reader; SIGKILL ends it."""
     staged = folder.with_name(f"{folder.name}.starting")
     with staged.open("w") as printed:
         process = subprocess.Popen([sys.executable, "-m", "benchmarks.question_log_roles", role,
                                     *map(str, (folder, *arguments))], stdout=printed)
-    staged.rename(_printed(folder, process))
-    return process
+    try:
+        staged.rename(_printed(folder, process))
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 def _printed(folder: Path, process: subprocess.Popen) -> Path:

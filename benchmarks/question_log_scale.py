@@ -1,81 +1,74 @@
-"""Fills a database with questions and measures how long pages and statistics take over all of them."""
+"""Measures, over REST and many questions, pages of the labelling queue and the statistics. Knows no report."""
 
-import random
+import itertools
 import time
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 
 import numpy as np
-from sqlalchemy import false, insert, select
+from flask.testing import FlaskClient
+from sqlalchemy import update
 
-from benchmarks.question_log_roles import LABELS, question
+from benchmarks.question_log_fill import LABELERS
+from benchmarks.question_log_roles import LABELS
+from control_plane.app import create_app
 from control_plane.database.database import Database
 from control_plane.database.schema import utc_now
-from control_plane.questions.daily_figures import add_to_days
-from control_plane.questions.question_store import QuestionStore
-from control_plane.questions.spool_entry import KeptQuestion, SpoolEntry, day_of
-from control_plane.questions.statistics import read_statistics
-from control_plane.questions.tables import PENDING, QuestionRow
+from control_plane.labelling.tables import LabelLeaseRow
+from control_plane.settings import Settings
 
-DAYS, PAGE, REPEATS, _BATCH = 365, 100, 200, 5000
-_LABELED_SHARE = 0.05
-
-
-def fill(database: Database, rows: int) -> None:
-    """Insert `rows` questions spread over the last year, one in twenty of them labelled, with their daily figures."""
-    rng = random.Random(1)  # noqa: S311 - what is asked is no secret
-    begin, step = utc_now() - timedelta(days=DAYS), timedelta(days=DAYS) / rows
-    for first in range(0, rows, _BATCH):
-        entries = [_entry(rng, begin + number * step, number) for number in range(first, min(first + _BATCH, rows))]
-        with database.write() as session:
-            session.execute(insert(QuestionRow.__table__), [_row(entry, rng) for entry in entries])
-            add_to_days(session, entries)
+# Everybody labels some of the page between two pages; before every third page all leases of its reader have run out.
+PAGE, ROUNDS, LABELLED_BETWEEN, NEW_EVERY, STATS_REPEATS = 100, 24, 5, 3, 60
+_QUEUE, _STATS = "/api/v1/model-tuning/questions/unlabeled", "/api/v1/model-tuning/stats"
+Figure = tuple[str, str, float, float]  # what, its bound, p50 and p95 in milliseconds
 
 
-def measure(database: Database) -> list[tuple[str, float, float]]:
-    """Return what was asked for, and its p50 and p95 in milliseconds."""
-    store, rng, today = QuestionStore(database), random.Random(2), day_of(utc_now())  # noqa: S311 - what is asked is no secret
-    with database.read() as session:
-        ids = session.scalars(select(QuestionRow.id)).all()
-
-    def waiting(column) -> None:
-        with database.read() as session:
-            # As the labelling queue asks (control_plane/labelling/sampling.py): MySQL uses no index for IS false.
-            session.scalars(select(QuestionRow).where(
-                QuestionRow.is_labeled == false(), QuestionRow.training_status == PENDING)
-                .order_by(column).limit(PAGE)).all()
-
-    return [(what, *_percentiles(call)) for what, call in {
-        "unlabelled page, newest first": lambda: store.page(PAGE, rng.choice(ids), is_labeled=False),
-        "unlabelled page, most doubtful first": lambda: waiting(QuestionRow.uncertainty),
-        "unlabelled page, at random": lambda: waiting(QuestionRow.random_key),
-        "labelled page, newest first": lambda: store.page(PAGE, rng.choice(ids), is_labeled=True),
-        "statistics of 30 days": lambda: read_statistics(database, today - timedelta(days=29), today),
-        f"statistics of {DAYS} days": lambda: read_statistics(database, today - timedelta(days=DAYS), today),
-    }.items()]
+def measure(url: str, folder: Path) -> Iterator[Figure]:
+    """Yield the figures of the database at `url`, asked through an application whose files lie in `folder`."""
+    folder.mkdir(exist_ok=True)
+    settings = Settings(home=folder, model_repository=folder, database_url=url, access_log=False)
+    app = create_app(settings)
+    client, database = app.test_client(), Database(url)
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {settings.admin_key_file.read_text(encoding='ascii').strip()}"
+    for what, latencies in _measure_queue(client, database).items():
+        yield what, "p95 < 50 ms", *np.percentile(latencies, (50, 95))
+    for days in (30, 365):
+        latencies = [_ask(client, partial(client.get, f"{_STATS}?days={days}"))[1] for _ in range(STATS_REPEATS)]
+        yield f"statistics of {days} days", "p95 < 100 ms", *np.percentile(latencies, (50, 95))
+    database.dispose()
 
 
-def _percentiles(call: Callable[[], object]) -> tuple[float, float]:
-    latencies = []
-    for _ in range(REPEATS):
-        started = time.perf_counter()
-        call()
-        latencies.append((time.perf_counter() - started) * 1000)
-    return tuple(np.percentile(latencies, (50, 95)))
+def _measure_queue(client: FlaskClient, database: Database) -> dict[str, list[float]]:
+    """Return the latencies of pages that follow a few labels, of those where nothing was leased, and of all."""
+    latencies, labels, count = {"refilled": [], "new": []}, itertools.cycle(LABELS), itertools.count()
+    for _ in range(ROUNDS):
+        for labeler in LABELERS:
+            is_new = next(count) % NEW_EVERY == 0
+            if is_new:
+                _run_out(database, labeler)
+            page, latency_ms = _ask(client, partial(client.get, f"{_QUEUE}?limit={PAGE}&labeler_id={labeler}"))
+            if len(page["questions"]) != PAGE:
+                raise AssertionError(f"a page of {len(page['questions'])} questions, where many wait")
+            latencies["new" if is_new else "refilled"].append(latency_ms)
+            for item in page["questions"][:LABELLED_BETWEEN]:
+                _ask(client, partial(client.post, f"/api/v1/model-tuning/questions/{item['id']}/label",
+                                     json={"correct_intent": [next(labels)], "labeler_id": labeler}))
+    everything = [*latencies["refilled"], *latencies["new"]]
+    return {f"page of the labelling queue, {PAGE} questions, {len(LABELERS)} people": everything,
+            "of these, pages whose questions are all new": latencies["new"]}
 
 
-def _entry(rng: random.Random, asked_at, number: int) -> SpoolEntry:
-    scores = {label: rng.random() for label in LABELS}
-    best = max(scores, key=scores.get)
-    kept = KeptQuestion(
-        id=f"{int(asked_at.timestamp() * 1000) << 80 | number:032x}", question=question(rng), confidence=scores[best],
-        scores=scores, time_intent=None, subject_digest=f"{rng.getrandbits(128):032x}",
-        fingerprint=f"{rng.getrandbits(128):032x}", uncertainty=min(abs(score - 0.5) for score in scores.values()),
-        random_key=rng.random(), asked_at=asked_at)
-    return SpoolEntry(day=day_of(asked_at), method="local_model", model_version=f"intent:{number * 5 // 1_000_000}",
-                      intents=(best, ), latency_ms=rng.lognormvariate(2.5, 0.5), called_llm=False, kept=kept)
+def _ask(client: FlaskClient, send: Callable) -> tuple[dict, float]:
+    """Return the answer and how many milliseconds it took."""
+    began = time.perf_counter()
+    response = send()
+    latency_ms = (time.perf_counter() - began) * 1000
+    if response.status_code != 200:
+        raise AssertionError(f"{response.request.path} answered {response.status_code}: {response.text}")
+    return response.get_json(), latency_ms
 
 
-def _row(entry: SpoolEntry, rng: random.Random) -> dict:
-    is_labeled = rng.random() < _LABELED_SHARE
-    return {**entry.to_row(), "is_labeled": is_labeled, "correct_intent": list(entry.intents) if is_labeled else None}
+def _run_out(database: Database, labeler: str) -> None:
+    with database.write() as session:
+        session.execute(update(LabelLeaseRow).where(LabelLeaseRow.labeler == labeler).values(expires_at=utc_now()))

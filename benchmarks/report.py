@@ -14,15 +14,15 @@ same client. Figures are the median over the rounds, with the smallest and the l
 def render(results: Results, plots: dict[str, str]) -> str:
     """Return the whole report; `plots` maps a title to the path of its picture."""
     parts = [
-        _INTRODUCTION, _section("Machine and versions", _facts({**results.machine, **results.versions})),
-        _section("Conditions", _facts(results.conditions)), _section("Targets", _targets(results)),
+        _INTRODUCTION, write_section("Machine and versions", write_facts({**results.machine, **results.versions})),
+        write_section("Conditions", write_facts(results.conditions)), write_section("Targets", _targets(results)),
         *(f"![{title}]({path})" for title, path in plots.items()),
-        *(_section(f"{scenario.title}, {mix} texts", table)
+        *(write_section(f"{scenario.title}, {mix} texts", table)
           for mix in _mixes(results) for scenario in SCENARIOS
           if (table := _throughput(results, mix, scenario.name))),
-        *(_section(f"Without a server, {mix} texts", table) for mix in _mixes(results)
+        *(write_section(f"Without a server, {mix} texts", table) for mix in _mixes(results)
           if (table := _throughput(results, mix, IN_PROCESS))),
-        _section("Contestants", _contestants(results)),
+        write_section("Contestants", _contestants(results)),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -31,21 +31,23 @@ def _mixes(results: Results) -> list[str]:
     return sorted({sample.mix for sample in results.samples}, reverse=True)
 
 
-def _section(title: str, body: str) -> str:
+def write_section(title: str, body: str) -> str:
+    """Return a section of a page."""
     return f"## {title}\n\n{body}"
 
 
-def _facts(facts: dict[str, str]) -> str:
-    return _table(["What", "Value"], [[name, value] for name, value in facts.items()])
+def write_facts(facts: dict[str, str]) -> str:
+    """Return a table of names and values."""
+    return write_table(["What", "Value"], [[name, value] for name, value in facts.items()])
 
 
 def _targets(results: Results) -> str:
     marks = {True: "pass", False: "**miss**", None: "–"}
-    rows = [[verdict.target, verdict.bound, _show(verdict.measured, 2), marks[verdict.passed]]
+    rows = [[verdict.target, verdict.bound, show_spread(verdict.measured, 2), marks[verdict.passed]]
             for verdict in verdicts(results)]
     note = (f"Of the same quality is an engine whose lowest cosine to sentence-transformers float32 is at least "
             f"{SAME_QUALITY_COSINE}. Ratios are taken round by round.")
-    return _table(["Target", "Bound", "Measured", ""], rows) + f"\n\n{note}"
+    return write_table(["Target", "Bound", "Measured", ""], rows) + f"\n\n{note}"
 
 
 def _throughput(results: Results, mix: str, scenario: str) -> str:
@@ -54,23 +56,25 @@ def _throughput(results: Results, mix: str, scenario: str) -> str:
         texts, p50, p99, cores = (results.spread(name, mix, scenario, figure)
                                   for figure in ("texts_per_s", "p50_ms", "p99_ms", "client_cores"))
         if texts:
-            rows.append([name, _show(texts, 0), _show(p50, 0), _show(p99, 0), _show(cores, 2)])
+            rows.append([name, show_spread(texts, 0), show_spread(p50, 0), show_spread(p99, 0), show_spread(cores, 2)])
     rows.sort(key=lambda row: -float(row[1].split()[0]))
-    return _table(["Contestant", "Texts/s", "p50 ms", "p99 ms", "Client's processor cores"], rows) if rows else ""
+    return write_table(["Contestant", "Texts/s", "p50 ms", "p99 ms", "Client's processor cores"], rows) if rows else ""
 
 
 def _contestants(results: Results) -> str:
     rows = [[name, settings, f"{results.min_cosines[name]:.5f}" if name in results.min_cosines else "–"]
             for name, settings in results.settings.items()]
-    return _table(["Contestant", "Settings", "Lowest cosine to sentence-transformers float32"], rows)
+    return write_table(["Contestant", "Settings", "Lowest cosine to sentence-transformers float32"], rows)
 
 
-def _show(spread: Spread | None, digits: int) -> str:
+def show_spread(spread: Spread | None, digits: int) -> str:
+    """Return the median with the smallest and the largest in brackets, a dash for what was not measured."""
     if spread is None:
         return "–"
     return f"{spread.median:.{digits}f} ({spread.low:.{digits}f}–{spread.high:.{digits}f})"
 
 
-def _table(headings: list[str], rows: list[list[str]]) -> str:
+def write_table(headings: list[str], rows: list[list[str]]) -> str:
+    """Return a table in Markdown."""
     lines = [headings, ["---"] * len(headings), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -5,11 +5,11 @@ Nothing of infinity is imported here: it needs older libraries than Conch and on
 
 import os
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.peers.steps import run_once, run_step
 from benchmarks.servers import ServerPlan, free_port
 
 PEERS_DIR = Path(__file__).parent
@@ -63,8 +63,8 @@ class InfinityEnvironment:
 
         Raises subprocess.CalledProcessError; what pip printed stands on standard error.
         """
-        self._once("installed", REQUIREMENTS.read_text() + OPENVINO_PROVIDER, self._install)
-        self._once("exported", str(checkpoint.resolve()), lambda: self._export(checkpoint))
+        run_once(self._root / "installed.txt", REQUIREMENTS.read_text() + OPENVINO_PROVIDER, self._install)
+        run_once(self._root / "exported.txt", str(checkpoint.resolve()), lambda: self._export(checkpoint))
 
     def plan(self, name: str) -> ServerPlan:
         """Return the server for a key of VARIANTS."""
@@ -83,27 +83,16 @@ class InfinityEnvironment:
     def _models_dir(self) -> Path:
         return self._root / "models"
 
-    def _once(self, step: str, recipe: str, action) -> None:
-        """Run `action` unless it has succeeded with this recipe before."""
-        mark = self._root / f"{step}.txt"
-        if not mark.is_file() or mark.read_text() != recipe:
-            action()
-            mark.write_text(recipe)
-
     def _install(self) -> None:
-        _run(sys.executable, "-m", "venv", "--clear", str(self._root))
+        run_step(sys.executable, "-m", "venv", "--clear", str(self._root))
         pip = [str(self.python), "-m", "pip", "install", "--quiet"]
-        _run(*pip, "-r", str(REQUIREMENTS))
-        _run(*pip, "--no-deps", "--target", str(self._provider_dir), OPENVINO_PROVIDER)
+        run_step(*pip, "-r", str(REQUIREMENTS))
+        run_step(*pip, "--no-deps", "--target", str(self._provider_dir), OPENVINO_PROVIDER)
 
     def _export(self, checkpoint: Path) -> None:
         shutil.rmtree(self._models_dir, ignore_errors=True)
         shutil.copytree(checkpoint, self._models_dir / "checkpoint", ignore=shutil.ignore_patterns("*.onnx"))
-        _run(str(self.python), "-W", "ignore", str(PEERS_DIR / "export_onnx.py"), str(checkpoint),
-             str(self._models_dir))
+        run_step(str(self.python), "-W", "ignore", str(PEERS_DIR / "export_onnx.py"), str(checkpoint),
+                 str(self._models_dir))
         # A directory of its own, because infinity writes the graph it has fused beside the one it was given.
         shutil.copytree(self._models_dir / "fp32", self._models_dir / "openvino")
-
-
-def _run(*command: str) -> None:
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": ""})
