@@ -20,6 +20,7 @@ from control_plane.api import (
     keys,
     label_files,
     labelling,
+    labelling_page,
     metrics,
     models,
     openai,
@@ -44,7 +45,7 @@ from control_plane.triton_gateway import TritonGateway
 _SECURITY = {"bearer": {"type": "http", "scheme": "bearer"}}
 _DOC_PREFIX = "/docs"
 _ROUTES = (models, similarity, service, jobs, metrics, versions, openai, generation, generate, intents, labelling,
-           label_files, taxonomy, questions, rules, tuning, tuning_stats, experiments,
+           labelling_page, label_files, taxonomy, questions, rules, tuning, tuning_stats, experiments,
            health, keys, audit)
 
 

@@ -10,7 +10,7 @@ from control_plane.access.audit import DENIED, AuditEntry, AuditLog
 from control_plane.access.authenticator import Authenticator, Identity
 from control_plane.access.denials import Denials
 from control_plane.access.key_format import find_key_id, hide_keys
-from control_plane.access.scopes import ADMIN, ANY, INFER, PROMOTE, PUBLIC_PATHS, View, stated_scope
+from control_plane.access.scopes import ADMIN, ANY, ANYONE, INFER, PROMOTE, PUBLIC_PATHS, View, stated_scope
 from control_plane.database.schema import utc_now
 from control_plane.errors import AuthenticationError, DatabaseError, InsufficientScopeError
 from control_plane.observability.request_context import current_request_id
@@ -33,7 +33,7 @@ class Guard:
         self._denials = Denials(audit)
 
     def protect(self, app: Flask) -> None:
-        """Check every request but those to PUBLIC_PATHS, and record every change."""
+        """Check every request but those to PUBLIC_PATHS and to what is for ANYONE, and record every change."""
         app.before_request(lambda: self._admit(app))
         app.after_request(self._record)
 
@@ -41,6 +41,8 @@ class Guard:
         if request.path in PUBLIC_PATHS:
             return
         key, scope = given_key(request), required_scope(app, request.endpoint)
+        if scope == ANYONE:
+            return
         identity = None
         try:
             identity = self._authenticator.identify(key)

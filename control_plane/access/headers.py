@@ -22,7 +22,8 @@ def add_security_headers(app: Flask) -> None:
         headers = response.headers
         for name, value in _HEADERS:
             headers.add(name, value)
-        headers.add("Content-Security-Policy", _PAGE_POLICY if response.mimetype == "text/html" else _POLICY)
+        if "Content-Security-Policy" not in headers:  # A page that needs less than the documentation says so itself.
+            headers.add("Content-Security-Policy", _PAGE_POLICY if response.mimetype == "text/html" else _POLICY)
         # Answers belong to the key that asked. What may be kept (the files of the documentation) says so itself.
         if "Cache-Control" not in headers:
             headers.add("Cache-Control", "no-store")

@@ -46,7 +46,8 @@ def limit_rate(app: Flask, settings: Settings) -> None:
     _check_rate(settings.rate_limit)
     try:
         Limiter(_identify_key, app=app, application_limits=[settings.rate_limit], strategy="sliding-window-counter",
-                application_limits_exempt_when=lambda: request.path in PUBLIC_PATHS, on_breach=_answer_breach,
+                # What needs no key is not counted: there is none to count by.
+                application_limits_exempt_when=lambda: "identity" not in g, on_breach=_answer_breach,
                 # Without a name the library would let requests to paths that do not exist pass uncounted.
                 request_identifier=lambda: request.endpoint or "unknown", in_memory_fallback_enabled=True,
                 storage_uri=settings.rate_limit_storage, storage_options=_REDIS_OPTIONS, key_prefix="conch")

@@ -10,6 +10,7 @@ PROMOTE = "promote"  # choose the version that answers
 ADMIN = "admin"      # everything
 SCOPES = (INFER, LABEL, TRAIN, PROMOTE, ADMIN)
 ANY = "any"          # what every valid key has; for what says nothing of models, such as the documentation
+ANYONE = "anyone"    # no key at all; for the labelling page, which asks for one itself and holds nothing
 
 PUBLIC_PATHS = frozenset({"/health", "/ready"})  # need no key: a load balancer has none
 

@@ -1,4 +1,4 @@
-"""REST for administrators: API keys. A key is in the answer that makes it and in no other."""
+"""REST for API keys: administrators make them, and each tells of itself. A key is in the answer that makes it only."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -7,10 +7,11 @@ from flask import Response, current_app, g, jsonify
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from control_plane.access.authenticator import Identity
 from control_plane.access.guard import add_audit_detail
 from control_plane.access.keys import NAME_PATTERN, ApiKey, check_key_name
 from control_plane.access.lifetimes import LIFETIME_PATTERN, parse_lifetime
-from control_plane.access.scopes import ADMIN, SCOPES, needs_scope
+from control_plane.access.scopes import ADMIN, ANY, SCOPES, needs_scope
 from control_plane.database.schema import utc_now
 from control_plane.problems import problem_responses
 from control_plane.services import services
@@ -65,6 +66,14 @@ class NewKey(KeyDescription):
     key: str = Field(description="The key itself. It is shown this once; only its SHA-256 is kept.")
 
 
+class OwnKey(BaseModel):
+    """What the key of a request opens."""
+
+    name: str
+    scopes: list[str] = Field(description="With those that they include.")
+    expires_at: str | None
+
+
 class KeyList(BaseModel):
     """Every key that was ever made, oldest first."""
 
@@ -88,6 +97,15 @@ def create_key(body: KeyBody):
 def list_keys():
     """List every key, also those that are no longer valid; never the keys themselves."""
     return {"keys": [describe_key(key) for key in services(current_app).keys.all()]}
+
+
+@blueprint.get("/self/scopes", responses={"200": OwnKey, **problem_responses(401, 503)}, summary="What this key opens")
+@needs_scope(ANY)
+def describe_own_key():
+    """Tell whose key the request brought and what it opens, so that a page offers nothing that would be refused."""
+    identity: Identity = g.identity
+    return {"name": identity.name, "scopes": [scope for scope in SCOPES if scope in identity.scopes],
+            "expires_at": _iso(identity.expires_at)}
 
 
 @blueprint.delete("/<key_id>", responses={"200": KeyDescription, **problem_responses(401, 404, 422, 503)},

@@ -141,6 +141,27 @@ class RuleStore:
                     success_count=KeywordRuleRow.success_count + successes))
 
 
+def move_rules(session: Session, intent: str, into: str, actor: str, reason: str) -> int:
+    """Let the rules of one intent speak for another in an open transaction; returns how many there were.
+
+    A keyword speaks for an intent once: where the other has it already, be it retired, its own rule decides, and the
+    one that would have come is retired under the old name.
+    """
+    _count_change(session)
+    rules = session.scalars(select(KeywordRuleRow).where(KeywordRuleRow.intent.in_((intent, into)))
+                            .order_by(KeywordRuleRow.id).with_for_update()).all()
+    taken = {rule.keyword: rule.id for rule in rules if rule.intent == into}
+    moving = [rule for rule in rules if rule.intent == intent]
+    for rule in moving:
+        if rule.keyword in taken:
+            rule.state, why = RETIRED, f"rule {taken[rule.keyword]} says the same of {into!r}, which {intent!r} became"
+        else:
+            rule.intent, why = into, f"{intent!r} became {into!r}"
+        rule.updated_at = utc_now()
+        session.add(_change(rule, actor, f"{why}: {reason}" if reason else why))
+    return len(moving)
+
+
 def _count_change(session: Session) -> None:
     """Make the revision one larger. The row stays locked until the change is committed, so that numbers come in order.
     """

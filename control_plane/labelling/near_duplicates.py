@@ -26,20 +26,28 @@ def group_near_duplicates(texts: Sequence[str]) -> list[list[int]]:
     """
     if not texts:
         return []
-    signatures = np.stack([_signature(text) for text in texts])
+    signatures = _signatures(texts)
     groups: dict[int, list[int]] = {}
     for row, root in enumerate(_connect(signatures)):
         groups.setdefault(root, []).append(row)
     return sorted(groups.values(), key=len, reverse=True)
 
 
-def _signature(text: str) -> np.ndarray:
-    """Return uint64 [SIGNATURE]."""
+def _signatures(texts: Sequence[str]) -> np.ndarray:
+    """Return uint32 [texts, SIGNATURE]; each n-gram is hashed once, in however many texts it is."""
+    ngrams = [_ngrams(text) for text in texts]
+    distinct, places = np.unique(np.concatenate(ngrams), return_inverse=True)
+    hashed = ((distinct % _PRIME)[:, None] * _FACTORS + _OFFSETS) % _PRIME
+    begins = np.cumsum([0, *map(len, ngrams[:-1])])
+    return np.minimum.reduceat(hashed.astype(np.uint32)[places], begins, axis=0)
+
+
+def _ngrams(text: str) -> np.ndarray:
+    """Return the n-grams as numbers, uint64, one at least."""
     codes = np.frombuffer(text[:_MAX_CHARS].casefold().encode("utf-32-le", "replace"), dtype=np.uint32)
     codes = codes.astype(np.uint64)
     ngrams = codes if len(codes) < NGRAM_CHARS else codes[:-1] * np.uint64(0x110000) + codes[1:]
-    hashed = np.unique(ngrams) % _PRIME if len(ngrams) else np.zeros(1, dtype=np.uint64)
-    return ((hashed[:, None] * _FACTORS + _OFFSETS) % _PRIME).min(axis=0)
+    return ngrams if len(ngrams) else np.zeros(1, dtype=np.uint64)
 
 
 def _connect(signatures: np.ndarray) -> list[int]:
@@ -51,9 +59,8 @@ def _connect(signatures: np.ndarray) -> list[int]:
             roots[row] = row = roots[roots[row]]
         return row
 
-    for row in range(1, len(signatures)):
-        alike = (signatures[:row] == signatures[row]).mean(axis=1) >= SIMILAR
-        for other in np.flatnonzero(alike):
-            first, second = sorted((find(int(other)), find(row)))
-            roots[second] = first
+    alike = (signatures[:, None] == signatures[None]).mean(axis=2) >= SIMILAR
+    for row, other in np.argwhere(np.tril(alike, -1)).tolist():
+        first, second = sorted((find(other), find(row)))
+        roots[second] = first
     return [find(row) for row in range(len(signatures))]

@@ -10,9 +10,8 @@ from sqlalchemy.orm import Session
 from control_plane.database.database import Database
 from control_plane.database.schema import utc_now
 from control_plane.labelling.sampling import Pick, Sampler, draw_count
-from control_plane.labelling.standing import apply_resolution
-from control_plane.labelling.tables import LabelLeaseRow, ResolutionRow
-from control_plane.labelling.taxonomy import read_taxonomy
+from control_plane.labelling.standing import mark_duplicates
+from control_plane.labelling.tables import LabelLeaseRow
 from control_plane.questions.tables import QuestionRow
 
 LEASE_S = 600.0      # how long a question is kept for whom it was given to; asking again begins anew
@@ -42,45 +41,39 @@ class LabelQueue:
 
         `after` is the lease_id that ended the page before. Somebody who has MAX_OPEN questions gets no new ones.
         """
-        found = self._renew(labeler, limit, after)
+        found, count = self._renew(labeler, limit, after)
         for _ in range(_ATTEMPTS):
-            if len(found) >= limit or not self._lease_new(labeler, limit - len(found)):
+            picks = self._pick(labeler, min(limit - len(found), MAX_OPEN - count))
+            if not picks:
                 break
-            found = self._held(labeler, limit, after)
+            with self._database.write() as session:
+                self._insert(session, labeler, picks)
+                found, count = _held(session, labeler, limit, after), _count_open(session, labeler)
         return found
 
-    def _renew(self, labeler: str, limit: int, after: int) -> list[QueuedQuestion]:
-        """Drop what has run out, of anybody, and give the person's own more time."""
+    def _renew(self, labeler: str, limit: int, after: int) -> tuple[list[QueuedQuestion], int]:
+        """Drop what has run out, of anybody, and give the person's own more time; returns these and how many."""
         now = utc_now()
         with self._database.write() as session:
             session.execute(delete(LabelLeaseRow).where(LabelLeaseRow.expires_at <= now))
-            session.execute(update(LabelLeaseRow).where(LabelLeaseRow.labeler == labeler)
-                            .values(expires_at=now + timedelta(seconds=self._lease_s)))
-        return self._held(labeler, limit, after)
+            count = session.execute(update(LabelLeaseRow).where(LabelLeaseRow.labeler == labeler)
+                                    .values(expires_at=now + timedelta(seconds=self._lease_s))).rowcount
+            return _held(session, labeler, limit, after) if count else [], count
 
-    def _held(self, labeler: str, limit: int, after: int) -> list[QueuedQuestion]:
+    def _pick(self, labeler: str, count: int) -> list[Pick]:
+        """Return up to `count` questions that nobody has."""
+        if count <= 0:
+            return []
         with self._database.read() as session:
-            rows = session.execute(
-                select(LabelLeaseRow, QuestionRow).join(QuestionRow, QuestionRow.id == LabelLeaseRow.question_id)
-                .where(LabelLeaseRow.labeler == labeler, LabelLeaseRow.id > after, QuestionRow.erased_at.is_(None))
-                .order_by(LabelLeaseRow.id).limit(limit))
-            return [QueuedQuestion(lease.id, question, lease.slice, lease.expires_at) for lease, question in rows]
-
-    def _lease_new(self, labeler: str, count: int) -> bool:
-        """Lease questions that nobody has; returns whether there were any to try."""
-        with self._database.read() as session:
-            count = min(count, MAX_OPEN - _count_open(session, labeler))
-            if count <= 0:
-                return False
             sampler = Sampler(session)
             sampler.pick_for_second_opinion(labeler, min(count, draw_count(count * BLIND_PAGE_SHARE)))
             sampler.pick(count - len(sampler.picks))
             sampler.pick_for_second_opinion(labeler, count - len(sampler.picks))
-        self._mark(sampler.decided)
-        if sampler.picks:
+        if sampler.decided:
+            # The queue is to meet them no more.
             with self._database.write() as session:
-                self._insert(session, labeler, sampler.picks)
-        return bool(sampler.picks)
+                mark_duplicates(session, sampler.decided)
+        return sampler.picks
 
     def _insert(self, session: Session, labeler: str, picks: list[Pick]) -> None:
         """Lease what nobody else leased meanwhile, everybody in one order (of the ids), so that none waits for ever."""
@@ -93,17 +86,13 @@ class LabelQueue:
         session.execute(sqlite.insert(table).on_conflict_do_nothing() if is_sqlite
                         else mysql.insert(table).prefix_with("IGNORE"), rows)
 
-    def _mark(self, decided: dict[str, ResolutionRow]) -> None:
-        """Mark duplicates that came after their wording was decided, so that the queue meets them no more."""
-        if not decided:
-            return
-        with self._database.write() as session:
-            taxonomy = read_taxonomy(session)
-            left = session.scalars(select(QuestionRow.id).where(
-                QuestionRow.id.in_(decided), QuestionRow.erased_at.is_(None)).order_by(QuestionRow.id)
-                .with_for_update()).all()
-            for question_id in left:
-                apply_resolution(session, question_id, decided[question_id], taxonomy)
+
+def _held(session: Session, labeler: str, limit: int, after: int) -> list[QueuedQuestion]:
+    rows = session.execute(
+        select(LabelLeaseRow, QuestionRow).join(QuestionRow, QuestionRow.id == LabelLeaseRow.question_id)
+        .where(LabelLeaseRow.labeler == labeler, LabelLeaseRow.id > after, QuestionRow.erased_at.is_(None))
+        .order_by(LabelLeaseRow.id).limit(limit))
+    return [QueuedQuestion(lease.id, question, lease.slice, lease.expires_at) for lease, question in rows]
 
 
 def _count_open(session: Session, labeler: str) -> int:

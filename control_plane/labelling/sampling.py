@@ -7,14 +7,15 @@
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
-from sqlalchemy import ColumnElement, Select, false, func, select, true
+from sqlalchemy import ColumnElement, Row, Select, false, func, select, true
 from sqlalchemy.orm import Session
 
 from control_plane.labelling.near_duplicates import group_near_duplicates
-from control_plane.labelling.standing import COPIES, decided_duplicates
+from control_plane.labelling.standing import decided_duplicates
 from control_plane.labelling.tables import DISPUTED, DIVERSE, RANDOM, UNCERTAIN, LabelLeaseRow, ResolutionRow
 from control_plane.questions.tables import PENDING, QuestionRow
 
@@ -23,6 +24,7 @@ DIVERSE_SHARE = 0.2  # the rest is uncertain
 DIVERSE_WINDOW = 128
 _WINDOW_CHARS = 200
 _ROUNDS = 4          # windows that one slice looks at, where many are duplicates
+_MARKED = 50         # of these, how many one page has marked as decided
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,11 @@ class Sampler:
         """Pick up to `count` questions: the random slice first, so that the others do not thin it out."""
         randoms = draw_count(count * RANDOM_SHARE)
         diverse = min(draw_count(count * DIVERSE_SHARE), count - randoms)
-        self._take(RANDOM, self._ordered(QuestionRow.random_key, randoms), randoms)
-        self._take(DIVERSE, self._diverse(), diverse)
+        if randoms or diverse:
+            self._take_by_random_key(randoms, diverse)
         rest = count - sum(not pick.is_blind for pick in self.picks)
-        self._take(UNCERTAIN, self._ordered(QuestionRow.uncertainty, rest), rest)
+        if rest > 0:
+            self._take(UNCERTAIN, chain.from_iterable(self._windows(QuestionRow.uncertainty, 2 * rest + 20)), rest)
 
     def pick_for_second_opinion(self, labeler: str, count: int) -> None:
         """Pick questions that somebody else has labelled and a second person is to label, the oldest label first."""
@@ -68,43 +71,46 @@ class Sampler:
         for question_id, fingerprint, slice_name in new[:count]:
             self._add(Pick(question_id, fingerprint, slice_name, is_blind=True))
 
-    def _take(self, slice_name: str, found: Iterator[tuple[str, str | None]], count: int) -> None:
-        while count > 0 and (question := next(found, None)) is not None:
-            if self._is_new(*question):
-                self._add(Pick(*question, slice_name))
+    def _take_by_random_key(self, randoms: int, diverse: int) -> None:
+        """Take both slices out of the same windows; texts are compared in the first."""
+        windows = self._windows(QuestionRow.random_key, max(DIVERSE_WINDOW, 2 * randoms + 20),
+                                func.substr(QuestionRow.question, 1, _WINDOW_CHARS))
+        first = next(windows, [])
+        self._take(RANDOM, chain(first, chain.from_iterable(windows)), randoms)
+        if diverse:
+            groups = group_near_duplicates([row[-1] for row in first[:DIVERSE_WINDOW]])
+            self._take(DIVERSE, (first[group[0]] for group in groups), diverse)
+
+    def _take(self, slice_name: str, found: Iterable[Row], count: int) -> None:
+        found = iter(found)
+        while count > 0 and (row := next(found, None)) is not None:
+            if self._is_new(row.id, row.fingerprint):
+                self._add(Pick(row.id, row.fingerprint, slice_name))
                 count -= 1
 
-    def _ordered(self, key: ColumnElement[float], count: int) -> Iterator[tuple[str, str | None]]:
-        """Yield questions by a key, window by window; a wording that was met stays out of the windows behind."""
-        window, least = 2 * count + 20, None
-        words: set[str] = set()
-        for _ in range(_ROUNDS if count else 0):
-            query = _waiting(key).order_by(key).limit(window)
+    def _windows(self, key: ColumnElement[float], size: int, *values: ColumnElement) -> Iterator[list[Row]]:
+        """Yield undecided questions in windows by a key; a wording that was met stays out of the windows behind."""
+        least, words = None, set()
+        for _ in range(_ROUNDS):
+            query = _waiting(key, *values).order_by(key).limit(size)
             if least is not None:
                 query = query.where(key >= least)
             if words:
                 query = query.where(QuestionRow.fingerprint.is_(None) | QuestionRow.fingerprint.not_in(words))
             rows = self._session.execute(query).all()
-            yield from self._undecided(rows)
-            if len(rows) < window:
+            yield self._undecided(rows)
+            if len(rows) < size:
                 return
             least = rows[-1][2]
             words |= {row.fingerprint for row in rows if row.fingerprint is not None}
 
-    def _diverse(self) -> Iterator[tuple[str, str | None]]:
-        text = func.substr(QuestionRow.question, 1, _WINDOW_CHARS)
-        rows = self._session.execute(_waiting(text).order_by(QuestionRow.random_key).limit(DIVERSE_WINDOW)).all()
-        groups = group_near_duplicates([row[2] for row in rows])
-        yield from self._undecided([rows[group[0]] for group in groups])
-
-    def _undecided(self, rows: list) -> Iterator[tuple[str, str | None]]:
+    def _undecided(self, rows: Sequence[Row]) -> list[Row]:
         found = decided_duplicates(self._session, [row.fingerprint for row in rows if row.fingerprint is not None])
         for row in rows:
-            if row.fingerprint in found:
-                if len(self.decided) < COPIES:
-                    self.decided[row.id] = found[row.fingerprint]
-            else:
-                yield row.id, row.fingerprint
+            # Where labels differ, a review decides, and there is nothing to mark before.
+            if row.fingerprint in found and found[row.fingerprint].state != DISPUTED and len(self.decided) < _MARKED:
+                self.decided[row.id] = found[row.fingerprint]
+        return [row for row in rows if row.fingerprint not in found]
 
     def _is_new(self, question_id: str, fingerprint: str | None) -> bool:
         return question_id not in self._seen_ids and fingerprint not in self._seen_words
@@ -116,14 +122,14 @@ class Sampler:
             self._seen_words.add(pick.fingerprint)
 
 
-def _waiting(value: ColumnElement) -> Select:
+def _waiting(*values: ColumnElement) -> Select:
     """Return the query for questions that wait for a label and that nobody has.
 
     Its first two conditions begin the two indexes, and stand as MySQL needs them for that (= false, not IS false).
     """
     is_disputed = select(ResolutionRow.question_id).where(
         ResolutionRow.question_id == QuestionRow.id, ResolutionRow.state == DISPUTED).exists()
-    return select(QuestionRow.id, QuestionRow.fingerprint, value).where(
+    return select(QuestionRow.id, QuestionRow.fingerprint, *values).where(
         QuestionRow.is_labeled == false(), QuestionRow.training_status == PENDING,
         ~_is_leased(QuestionRow), ~is_disputed)
 

@@ -5,15 +5,16 @@ and white space at most): they are marked with it and leave the
 queue, but get no annotation and no place in a dataset, so that one opinion counts once.
 """
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from control_plane.labelling.resolution import Resolution, resolve
 from control_plane.labelling.tables import LABELLED, SKIPPED, AnnotationRow, ResolutionRow
-from control_plane.labelling.taxonomy import TaxonomySnapshot
-from control_plane.questions.labels import mark_labeled, set_training_status, unmark
+from control_plane.labelling.taxonomy import TaxonomySnapshot, read_taxonomy
+from control_plane.questions.labels import lock_questions, mark_labeled, unmark
 from control_plane.questions.tables import PENDING, QuestionRow
 from control_plane.questions.tables import SKIPPED as NOT_FOR_TRAINING
 
@@ -38,21 +39,33 @@ def settle(session: Session, question: QuestionRow, taxonomy: TaxonomySnapshot,
         row = None
     else:
         row = session.merge(_resolution_row(question, found))
-    for duplicate in (question.id, *_duplicates(session, question)):
-        apply_resolution(session, duplicate, row, taxonomy)
+    apply_resolution(session, [question, *lock_questions(session, _duplicates(session, question))], row, taxonomy)
     return row
 
 
-def apply_resolution(session: Session, question_id: str, row: ResolutionRow | None, taxonomy: TaxonomySnapshot) -> None:
-    """Mark one question with what was decided of it or of its duplicate."""
+def apply_resolution(session: Session, questions: Sequence[QuestionRow], row: ResolutionRow | None,
+                     taxonomy: TaxonomySnapshot) -> None:
+    """Mark locked questions of the same words with what was decided of one of them."""
     if row is not None and row.state == LABELLED:
-        marked = mark_labeled(session, question_id, taxonomy.names_of(row.intents), row.time_intent)
-        if marked.training_status == NOT_FOR_TRAINING:
-            marked.training_status = PENDING
+        mark_labeled(session, questions, taxonomy.names_of(row.intents), row.time_intent)
+        for question in questions:
+            if question.training_status == NOT_FOR_TRAINING:
+                question.training_status = PENDING
         return
-    unmark(session, question_id)
+    unmark(session, questions)
     if row is not None and row.state == SKIPPED:
-        set_training_status(session, [question_id], NOT_FOR_TRAINING)
+        for question in questions:
+            question.training_status = NOT_FOR_TRAINING
+
+
+def mark_duplicates(session: Session, decided: Mapping[str, ResolutionRow]) -> None:
+    """Mark questions, by id, that came after their words were decided, and that were not erased since."""
+    taxonomy = read_taxonomy(session)
+    words: dict[str, list[QuestionRow]] = defaultdict(list)
+    for question in lock_questions(session, decided):
+        words[decided[question.id].question_id].append(question)
+    for questions in words.values():
+        apply_resolution(session, questions, decided[questions[0].id], taxonomy)
 
 
 def decided_duplicates(session: Session, fingerprints: Sequence[str]) -> dict[str, ResolutionRow]:

@@ -1,7 +1,8 @@
 """The taxonomy: which intents there are, in order, and how it changes without losing what was labelled before.
 
 Annotations refer to intents by id. So a rename carries past labels along, a merge makes them labels of another intent,
-and a retired intent keeps them while future datasets do without. Knows nothing of questions.
+and a retired intent keeps them while future datasets do without. Keyword rules, which name intents, follow in the same
+transaction. Knows nothing of questions.
 """
 
 import re
@@ -15,6 +16,7 @@ from sqlalchemy.orm import Session
 from control_plane.database.database import Database
 from control_plane.database.schema import utc_now
 from control_plane.errors import BusyError, DuplicateRowError, InvalidRequestError
+from control_plane.intents.rule_store import move_rules
 from control_plane.labelling.tables import ACTIVE, MERGED, RETIRED, IntentRow, TaxonomyChangeRow
 from control_plane.tuning_errors import IntentNotFoundError, TaxonomyStateError, UnknownIntentsError
 
@@ -107,23 +109,25 @@ class Taxonomy:
         return self._apply("add", name, actor, reason, put)
 
     def change(self, name: str, /, actor: str, reason: str = "", **values: str) -> TaxonomySnapshot:
-        """Give an intent another name, display_name or description; past labels go along."""
-        def alter(_: Session, rows: dict[str, IntentRow]) -> dict:
+        """Give an intent another name, display_name or description; past labels and keyword rules go along."""
+        def alter(session: Session, rows: dict[str, IntentRow]) -> dict:
             row = _find(rows, name)
             if values.get("name", name) != name:
                 _check_name(values["name"], rows)
             before = {field: getattr(row, field) for field in values}
             _set(row, **values)
+            if row.name != name:
+                move_rules(session, name, row.name, actor, reason)
             return {"from": before, "to": values}
 
         return self._apply("change", name, actor, reason, alter)
 
     def merge(self, name: str, into: str, actor: str, reason: str = "") -> TaxonomySnapshot:
-        """Make past labels of one intent labels of another; it cannot be undone, for they are no longer apart.
+        """Make past labels and keyword rules of one intent those of another; it cannot be undone: they are one now.
 
         Raises IntentNotFoundError, InvalidRequestError where there is no `into`, and TaxonomyStateError.
         """
-        def join(_: Session, rows: dict[str, IntentRow]) -> dict:
+        def join(session: Session, rows: dict[str, IntentRow]) -> dict:
             row, target = _find(rows, name), rows.get(into)
             if target is None:
                 raise InvalidRequestError("into", str(IntentNotFoundError(into)))
@@ -131,6 +135,7 @@ class Taxonomy:
                 raise TaxonomyStateError(f"{name!r} ({row.state}) cannot be merged into {into!r} ({target.state}): an "
                                          "intent that is not merged is merged into another one that is active")
             _set(row, state=MERGED, merged_into=target.id)
+            move_rules(session, name, into, actor, reason)
             return {"into": into}
 
         return self._apply("merge", name, actor, reason, join)

@@ -22,17 +22,23 @@ _STRAY_MARKS = re.compile(
 # Written digits, each one character, so that a position in the translated text is one in the text. 两 and the radio
 # alphabet's 洞 and 拐 are left out: they are words far more often.
 _WRITTEN_DIGITS = ("零〇○", "一幺壹", "二贰貳", "三叁參", "四肆", "五伍", "六陆陸", "七柒", "八捌", "九玖")
-_NUMERALS = {ord(char): str(value) for value, chars in enumerate(_WRITTEN_DIGITS) for char in chars}
+_VALUES = {char: str(value) for value, chars in enumerate(_WRITTEN_DIGITS) for char in chars}
+_NUMERAL = re.compile(f"[{''.join(_VALUES)}]")
+# What may be a digit of another script: neither ASCII nor a Chinese character or punctuation, which most texts are of.
+_OTHER = re.compile("[^\x00-\x7f\u3000-\u303f\u3400-\u9fff]")
 
 
 def normalise(text: str) -> str:
     """Return `text` in NFKC, without invisible characters, with ASCII digits for those of any script. Idempotent."""
     folded = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text))
-    if not folded.isascii():
-        folded = "".join(str(unicodedata.digit(char)) if char.isdigit() else char for char in folded)
-    return _STRAY_MARKS.sub("", folded)
+    return _STRAY_MARKS.sub("", _OTHER.sub(_read_digit, folded))
 
 
 def read_numerals(text: str) -> str:
     """Return `text`, of the same length, with Chinese numerals for single digits written as ASCII digits."""
-    return text.translate(_NUMERALS)
+    return _NUMERAL.sub(lambda match: _VALUES[match.group()], text)
+
+
+def _read_digit(match: re.Match[str]) -> str:
+    char = match.group()
+    return str(unicodedata.digit(char)) if char.isdigit() else char

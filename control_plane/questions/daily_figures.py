@@ -4,7 +4,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import update
+from sqlalchemy import bindparam, update
 from sqlalchemy.orm import Session
 
 from control_plane.database.sums import add_to_rows
@@ -41,11 +41,17 @@ def add_to_days(session: Session, entries: Iterable[SpoolEntry]) -> None:
     add_to_rows(session, QuestionLatencyDayRow, (*_GROUP, "bucket"), latencies)
 
 
-def count_label(session: Session, row: QuestionRow, change: int) -> None:
-    """Add `change`, 1 or -1, to the labelled questions of the day on which the question was asked."""
-    session.execute(update(QuestionDayRow).where(
-        QuestionDayRow.day == day_of(row.asked_at), QuestionDayRow.method == row.method,
-        QuestionDayRow.model_version == row.model_version).values(labeled=QuestionDayRow.labeled + change))
+def count_labels(session: Session, rows: Iterable[QuestionRow], change: int) -> None:
+    """Add `change`, 1 or -1, for each question to the labelled ones of the day on which it was asked."""
+    counts = Counter((day_of(row.asked_at), row.method, row.model_version) for row in rows)
+    if not counts:
+        return
+    table = QuestionDayRow.__table__
+    statement = update(table).where(*(table.columns[name] == bindparam(f"of_{name}") for name in _GROUP)).values(
+        labeled=table.columns.labeled + bindparam("added"))
+    # Always in the same order, for the reason of add_to_rows.
+    session.execute(statement, [{**{f"of_{name}": value for name, value in zip(_GROUP, group, strict=True)},
+                                 "added": count * change} for group, count in sorted(counts.items())])
 
 
 def bucket_of(latency_ms: float) -> int:
@@ -61,8 +67,13 @@ def percentile_ms(buckets: Mapping[int, int], share: float) -> float | None:
     for bucket, count in sorted(buckets.items()):
         below += count
         if below >= rank:
-            return _FIRST_BOUND_MS * 2 ** ((bucket - 0.5) / _BUCKETS_PER_DOUBLING)
+            return bucket_middle_ms(bucket)
     return None
+
+
+def bucket_middle_ms(bucket: int) -> float:
+    """Return the latency that stands for all of a bucket, to within 9 %."""
+    return _FIRST_BOUND_MS * 2 ** ((bucket - 0.5) / _BUCKETS_PER_DOUBLING)
 
 
 def _figures(entry: SpoolEntry) -> dict[str, float]:

@@ -12,7 +12,7 @@ from control_plane.questions.tables import SKIPPED, ErasureRow, QuestionRow
 _BLANK = {
     "question": "", "intents": [], "confidence": 0.0, "scores": {}, "time_intent": None, "subject_digest": None,
     "fingerprint": None, "uncertainty": 1.0, "is_labeled": False, "correct_intent": None, "correct_time_intent": None,
-    "training_status": SKIPPED,
+    "shared_intents": None, "either_intents": None, "training_status": SKIPPED,
 }
 
 

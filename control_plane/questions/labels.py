@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from control_plane.questions.daily_figures import count_label
+from control_plane.questions.daily_figures import count_labels
 from control_plane.questions.tables import PENDING, QuestionRow
 from control_plane.tuning_errors import QuestionErasedError, QuestionNotFoundError
 
@@ -26,26 +26,33 @@ def lock_question(session: Session, question_id: str) -> QuestionRow:
     return row
 
 
-def mark_labeled(session: Session, question_id: str, correct_intent: Sequence[str],
-                 correct_time_intent: Mapping | None) -> QuestionRow:
-    """Write a question's label, over the one that it may have; an empty one means out of scope. Raises as above."""
-    row = lock_question(session, question_id)
-    if not row.is_labeled:
-        count_label(session, row, 1)
-    row.is_labeled = True
-    row.correct_intent = list(correct_intent)
-    row.correct_time_intent = None if correct_time_intent is None else dict(correct_time_intent)
-    return row
+def lock_questions(session: Session, question_ids: Collection[str]) -> list[QuestionRow]:
+    """Return those questions that are there and not erased, by id; nobody else changes them until the end."""
+    if not question_ids:
+        return []
+    return list(session.scalars(select(QuestionRow).where(
+        QuestionRow.id.in_(question_ids), QuestionRow.erased_at.is_(None)).order_by(QuestionRow.id).with_for_update()))
 
 
-def unmark(session: Session, question_id: str) -> QuestionRow:
-    """Take a question's label away, if it has one; it waits for another. Raises as above."""
-    row = lock_question(session, question_id)
-    if row.is_labeled:
-        count_label(session, row, -1)
-    row.is_labeled, row.correct_intent, row.correct_time_intent = False, None, None
-    row.training_status = PENDING
-    return row
+def mark_labeled(session: Session, rows: Sequence[QuestionRow], correct_intent: Sequence[str],
+                 correct_time_intent: Mapping | None) -> None:
+    """Write the label of locked questions, over the one that they may have; an empty one means out of scope."""
+    count_labels(session, [row for row in rows if not row.is_labeled], 1)
+    correct = set(correct_intent)
+    for row in rows:
+        row.is_labeled = True
+        row.correct_intent = list(correct_intent)
+        row.correct_time_intent = None if correct_time_intent is None else dict(correct_time_intent)
+        row.shared_intents, row.either_intents = len(correct.intersection(row.intents)), len(correct.union(row.intents))
+
+
+def unmark(session: Session, rows: Sequence[QuestionRow]) -> None:
+    """Take the labels of locked questions away, where they have one; they wait for another."""
+    count_labels(session, [row for row in rows if row.is_labeled], -1)
+    for row in rows:
+        row.is_labeled, row.correct_intent, row.correct_time_intent = False, None, None
+        row.shared_intents = row.either_intents = None
+        row.training_status = PENDING
 
 
 def set_training_status(session: Session, question_ids: Collection[str], status: str) -> int:

@@ -1,20 +1,18 @@
 """Says what was asked and how it was answered, from the daily figures alone, whatever the number of questions."""
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import Column, Select, select
+from sqlalchemy import BigInteger, ColumnElement, Select, cast, func, select
 
 from control_plane.database.database import Database
-from control_plane.questions.daily_figures import percentile_ms
+from control_plane.database.schema import Base
+from control_plane.questions.daily_figures import bucket_middle_ms, percentile_ms
 from control_plane.questions.tables import QuestionDayRow, QuestionIntentDayRow, QuestionLatencyDayRow
 
-# Columns of the tables are read faster than attributes of the classes, and a year has thousands of rows.
-_DAYS, _INTENT_DAYS, _LATENCY_DAYS = (
-    table.__table__.columns for table in (QuestionDayRow, QuestionIntentDayRow, QuestionLatencyDayRow))
 _SUMS = ("questions", "logged", "labeled", "llm_calls", "latency_ms")
+_PERCENTILE = 0.95
 
 
 @dataclass(frozen=True)
@@ -57,49 +55,53 @@ class QuestionStatistics:
 
 def read_statistics(database: Database, first: date, last: date,
                     model_version: str | None = None) -> QuestionStatistics:
-    """Return the statistics of the days from `first` to `last`, both included, of all model versions or of one."""
-    def rows(*columns: Column) -> Select:
-        table = columns[0].table.columns
+    """Return the statistics of the days from `first` to `last`, both included, of all model versions or of one.
+
+    The database adds up: a year has some ten thousand rows, and a few hundred come over.
+    """
+    def rows(table: type[Base], *columns: ColumnElement) -> Select:
         query = select(*columns).where(table.day >= first, table.day <= last)
         return query if model_version is None else query.where(table.model_version == model_version)
 
     with database.read() as session:
         # Transactions may commit between these; a question more or less in one of them matters to nobody.
-        days = session.execute(rows(_DAYS.day, _DAYS.method, _DAYS.model_version, *(_DAYS[name] for name in _SUMS)))
-        intents = session.execute(rows(_INTENT_DAYS.intent, _INTENT_DAYS.questions))
-        latencies = session.execute(rows(_LATENCY_DAYS.day, _LATENCY_DAYS.bucket, _LATENCY_DAYS.questions))
-        return _statistics(days.all(), intents.all(), latencies.all())
+        methods, versions, intents, buckets = (
+            dict(session.execute(rows(column.class_, column, _count(column.class_)).group_by(column)).all())
+            for column in (QuestionDayRow.method, QuestionDayRow.model_version, QuestionIntentDayRow.intent,
+                           QuestionLatencyDayRow.bucket))
+        percentiles = dict(session.execute(_percentiles(rows)).all())
+        days = session.execute(rows(QuestionDayRow, QuestionDayRow.day, *(
+            func.sum(getattr(QuestionDayRow, name)) for name in _SUMS)).group_by(QuestionDayRow.day)).all()
+    by_day = {day: _figures(sums, bucket_middle_ms(percentiles[day])) for day, *sums in sorted(days)}
+    total = _figures([sum(column) for column in zip(*(row[1:] for row in days), strict=True)] or (0, ) * len(_SUMS),
+                     percentile_ms(buckets, _PERCENTILE))
+    return QuestionStatistics(total, by_day, *(_shares(counts, total.questions)
+                                               for counts in (intents, methods, versions)))
 
 
-def _statistics(days, intents, latencies) -> QuestionStatistics:
-    buckets: dict[date, Counter] = defaultdict(Counter)
-    for day, bucket, count in latencies:
-        buckets[day][bucket] += count
-    sums: dict[date, list] = defaultdict(list)
-    for row in days:
-        sums[row.day].append(row[3:])
-    by_day = {day: _figures(sums[day], buckets[day]) for day in sorted(sums)}
-    all_buckets = Counter()
-    for counts in buckets.values():
-        all_buckets.update(counts)
-    total = _figures([row[3:] for row in days], all_buckets)
-    return QuestionStatistics(
-        total, by_day, _shares(intents, total.questions),
-        _shares(((row.method, row[3]) for row in days), total.questions),
-        _shares(((row.model_version, row[3]) for row in days), total.questions))
+def _percentiles(rows: Callable[..., Select]) -> Select:
+    """Return the query for each day's bucket in which the percentile lies, as percentile_ms finds it."""
+    table = QuestionLatencyDayRow
+    counts = rows(table, table.day, table.bucket, _count(table)).group_by(table.day, table.bucket).subquery().columns
+    sums = select(counts.day, counts.bucket,
+                  func.sum(counts.questions).over(partition_by=counts.day, order_by=counts.bucket).label("below"),
+                  func.sum(counts.questions).over(partition_by=counts.day).label("all")).subquery().columns
+    return select(sums.day, func.min(sums.bucket)).where(sums.below >= _PERCENTILE * sums.all).group_by(sums.day)
 
 
-def _figures(rows: list, buckets: Mapping[int, int]) -> Figures:
-    """Return the sums of `rows`, each of the columns _SUMS."""
-    *counts, latency_ms = (sum(column) for column in zip(*rows, strict=True)) if rows else (0, ) * len(_SUMS)
-    return Figures(*counts, latency_ms, percentile_ms(buckets, 0.95))
+def _count(table: type[Base]) -> ColumnElement[int]:
+    """MySQL gives the sum of whole numbers as a Decimal."""
+    return cast(func.sum(table.questions), BigInteger).label("questions")
 
 
-def _shares(counts, total: int) -> dict[str, float]:
-    sums: Counter[str] = Counter()
-    for key, count in counts:
-        sums[key] += count
-    return {key: count / total for key, count in sorted(sums.items(), key=lambda item: (-item[1], item[0]))}
+def _figures(sums: Sequence, p95_latency_ms: float | None) -> Figures:
+    """`sums` are those of the columns _SUMS."""
+    *counts, latency_ms = sums
+    return Figures(*map(int, counts), latency_ms, p95_latency_ms)
+
+
+def _shares(counts: Mapping[str, int], total: int) -> dict[str, float]:
+    return {key: count / total for key, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))}
 
 
 def _share(part: float, whole: int) -> float | None:

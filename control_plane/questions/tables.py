@@ -49,13 +49,20 @@ class QuestionRow(Base):
     is_labeled: Mapped[bool] = mapped_column(Boolean, default=False)
     correct_intent: Mapped[list[str] | None] = mapped_column(_OptionalJson)  # empty: out of scope
     correct_time_intent: Mapped[dict | None] = mapped_column(_OptionalJson)
+    # Of a labelled one: how many intents prediction and label share, and how many are in either.
+    shared_intents: Mapped[int | None] = mapped_column(SmallInteger)
+    either_intents: Mapped[int | None] = mapped_column(SmallInteger)
     training_status: Mapped[str] = mapped_column(String(16), default=PENDING)  # one of TRAINING_STATES
     erased_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     # What waits for a label is is_labeled = 0 and training_status = 'pending'; erased questions are 'skipped'.
+    # The first two indexes hold all that the labelling queue and the accuracy look at, since rows lie far apart on the
+    # disk; they end with the id, which MySQL has in every index and SQLite has not.
     __table_args__ = (
-        Index("ix_intent_user_questions_uncertain", "is_labeled", "training_status", "uncertainty"),
-        Index("ix_intent_user_questions_random", "is_labeled", "training_status", "random_key"),
+        Index("ix_intent_user_questions_uncertain", "is_labeled", "training_status", "uncertainty", "fingerprint",
+              "id"),
+        Index("ix_intent_user_questions_random", "is_labeled", "training_status", "random_key", "asked_at",
+              "shared_intents", "either_intents", "id"),
         Index("ix_intent_user_questions_is_labeled_id", "is_labeled", "id"),
         Index("ix_intent_user_questions_subject_digest", "subject_digest"),
         Index("ix_intent_user_questions_fingerprint", "fingerprint"),

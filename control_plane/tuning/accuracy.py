@@ -8,16 +8,14 @@ which wait, take nothing from the days before.
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
 
-from sqlalchemy import false, select, true
+from sqlalchemy import ColumnElement, Date, Integer, Select, case, cast, false, func, select, true
 from sqlalchemy.orm import Session
 
 from control_plane.database.database import Database
 from control_plane.labelling.tables import DISPUTED, ResolutionRow
-from control_plane.questions.spool_entry import day_of
 from control_plane.questions.tables import PENDING, USED, QuestionRow
 
 # Reads go by the index over random keys and end here; what lies behind is left out, and the sample stays uniform.
@@ -46,27 +44,28 @@ class WeekAccuracy:
     micro_f1: Estimate | None   # over all intents; None where neither predictions nor labels have any
 
 
-Answer = tuple[Sequence[str], Sequence[str]]  # predicted intents, intents of the label
+@dataclass(frozen=True)
+class Sample:
+    """What is counted of the sample of some time."""
+
+    questions: int
+    exact: int   # questions whose predicted intents are those of the label
+    shared: int  # intents that are predicted and in the label, over all questions
+    either: int  # intents that are predicted or in the label
 
 
 def read_accuracy(database: Database, first: date) -> list[WeekAccuracy]:
     """Return the accuracy of the weeks from the day `first` on that have labels in the sample, oldest first."""
-    since = datetime.combine(first, time(), timezone.utc)
+    weeks: dict[date, list] = defaultdict(list)
     with database.read() as session:
-        waiting, behind = _read_waiting(session)
-        labelled, end = _read_labelled(session, behind)
-    weeks: dict[date, list[Answer]] = defaultdict(list)
-    for asked_at, key, predicted, correct in labelled:
-        day = day_of(asked_at)
-        if asked_at >= since and key < min(waiting.get(day, behind), end):
-            weeks[day - timedelta(days=day.weekday())].append((predicted, correct))
-    return [measure_week(week, weeks[week]) for week in sorted(weeks)]
+        for day, *counts in session.execute(_samples(_read_end(session), first)):
+            weeks[day - timedelta(days=day.weekday())].append(counts)
+    return [measure_week(week, Sample(*map(sum, zip(*weeks[week], strict=True)))) for week in sorted(weeks)]
 
 
-def measure_week(week: date, answers: Sequence[Answer]) -> WeekAccuracy:
+def measure_week(week: date, sample: Sample) -> WeekAccuracy:
     """Return the accuracy over the sample of a week, which is not empty."""
-    exact = sum(set(predicted) == set(correct) for predicted, correct in answers)
-    return WeekAccuracy(week, len(answers), _estimate(exact, len(answers)), _micro_f1(answers))
+    return WeekAccuracy(week, sample.questions, _estimate(sample.exact, sample.questions), _micro_f1(sample))
 
 
 def wilson_interval(hits: float, trials: int) -> tuple[float, float]:
@@ -84,43 +83,46 @@ def _estimate(hits: int, trials: int) -> Estimate:
     return Estimate(hits / trials, *wilson_interval(hits, trials))
 
 
-def _micro_f1(answers: Iterable[Answer]) -> Estimate | None:
+def _micro_f1(sample: Sample) -> Estimate | None:
     """Return F1 = 2J / (1 + J), where J is the share of right ones among the intents that were predicted or labelled.
 
     J is a share and has Wilson's interval, whose ends become those of F1, since F1 grows with J. It takes the intents
     of one question as independent; most questions have one.
     """
-    pairs = [(set(predicted), set(correct)) for predicted, correct in answers]
-    either = sum(len(predicted | correct) for predicted, correct in pairs)
-    if not either:
+    if not sample.either:
         return None
-    right = _estimate(sum(len(predicted & correct) for predicted, correct in pairs), either)
+    right = _estimate(sample.shared, sample.either)
     return Estimate(*(2 * share / (1 + share) for share in (right.value, right.low, right.high)))
 
 
-def _read_waiting(session: Session) -> tuple[Mapping[date, float], float]:
-    """Return the smallest random key that waits, by the day that it was asked on, and the one for all other days."""
+def _read_end(session: Session) -> float:
+    """Return the key below which the bounds on what is read leave nothing out."""
+    bounds = ((_waits(), MAX_WAITING), (_is_labelled(PENDING), MAX_LABELLED), (_is_labelled(USED), MAX_LABELLED))
+    ends = [session.scalar(select(QuestionRow.random_key).where(*conditions).order_by(QuestionRow.random_key)
+                           .offset(bound - 1).limit(1)) for conditions, bound in bounds]
+    return min((end for end in ends if end is not None), default=_ALL_KEYS)
+
+
+def _samples(end: float, first: date) -> Select:
+    """Return the query for each day's counts, in the order of a Sample's fields, of keys below `end`."""
+    row = QuestionRow
+    asked = (row.asked_at >= datetime.combine(first, time(), timezone.utc), row.random_key < end)
+    day = func.date(row.asked_at, type_=Date)
+    waiting = (select(day.label("day"), func.min(row.random_key).label("key")).where(*_waits(), *asked)
+               .group_by(day).subquery().columns)
+    is_exact = case((row.shared_intents == row.either_intents, 1), else_=0)
+    sums = (cast(func.sum(value), Integer) for value in (is_exact, row.shared_intents, row.either_intents))
+    return (select(day, func.count(), *sums).join_from(row, waiting.day.table, waiting.day == day, isouter=True)
+            .where(*_is_labelled(PENDING, USED), *asked, row.random_key < func.coalesce(waiting.key, _ALL_KEYS))
+            .group_by(day))
+
+
+def _waits() -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions for questions that wait for a label and are not disputed."""
     is_disputed = select(ResolutionRow.question_id).where(
         ResolutionRow.question_id == QuestionRow.id, ResolutionRow.state == DISPUTED).exists()
-    rows = session.execute(
-        select(QuestionRow.asked_at, QuestionRow.random_key)
-        .where(QuestionRow.is_labeled == false(), QuestionRow.training_status == PENDING, ~is_disputed)
-        .order_by(QuestionRow.random_key).limit(MAX_WAITING)).all()
-    smallest: dict[date, float] = {}
-    for asked_at, key in rows:
-        smallest.setdefault(day_of(asked_at), key)
-    return smallest, rows[-1].random_key if len(rows) == MAX_WAITING else _ALL_KEYS
+    return QuestionRow.is_labeled == false(), QuestionRow.training_status == PENDING, ~is_disputed
 
 
-def _read_labelled(session: Session, below: float) -> tuple[Sequence, float]:
-    """Return labelled questions with keys below that one, and the key below which these are all that there are."""
-    rows, end = [], below
-    for status in (PENDING, USED):  # Each by itself, so that the index gives them in order.
-        found = session.execute(
-            select(QuestionRow.asked_at, QuestionRow.random_key, QuestionRow.intents, QuestionRow.correct_intent)
-            .where(QuestionRow.is_labeled == true(), QuestionRow.training_status == status,
-                   QuestionRow.random_key < below)
-            .order_by(QuestionRow.random_key).limit(MAX_LABELLED)).all()
-        rows += found
-        end = min(end, found[-1].random_key) if len(found) == MAX_LABELLED else end
-    return rows, end
+def _is_labelled(*statuses: str) -> tuple[ColumnElement[bool], ...]:
+    return QuestionRow.is_labeled == true(), QuestionRow.training_status.in_(statuses)

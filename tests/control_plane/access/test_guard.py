@@ -1,4 +1,4 @@
-"""No route but /health and /ready answers without a key of the right scope; refusals and changes are audited."""
+"""Only /health, /ready and the labelling page answer without the right key; refusals and changes are audited."""
 
 import base64
 import io
@@ -10,7 +10,7 @@ import pytest
 
 from control_plane.access.guard import add_audit_detail, hides_body
 from control_plane.access.key_format import make_key
-from control_plane.access.scopes import PUBLIC_PATHS, SCOPES, expand_scopes, needs_scope, stated_scope
+from control_plane.access.scopes import ANY, ANYONE, PUBLIC_PATHS, SCOPES, expand_scopes, needs_scope, stated_scope
 from control_plane.database.database import Database
 from control_plane.errors import DatabaseUnavailableError
 from control_plane.observability.logs import JsonFormatter
@@ -24,9 +24,10 @@ LIST_KEYS = "/api/v1/keys"  # needs admin
 
 
 def _rules(app):
-    """Every route of ours with a path that it matches, and one of its methods."""
+    """Every route of ours that needs a key, with a path that it matches, and one of its methods."""
     for rule in app.url_map.iter_rules():
-        if rule.rule not in PUBLIC_PATHS and not rule.rule.startswith("/docs"):
+        is_open = rule.rule in PUBLIC_PATHS or stated_scope(app.view_functions[rule.endpoint]) == ANYONE
+        if not is_open and not rule.rule.startswith("/docs"):
             path = re.sub(r"<int:\w+>", "1", rule.rule)
             path = re.sub(r"<string\(length=(\d+)\):\w+>", lambda length: "0" * int(length[1]), path)
             yield rule, re.sub("[<>]", "", path), next(iter(rule.methods - {"HEAD", "OPTIONS"}))
@@ -44,7 +45,8 @@ def _headers(kind: str, key: str) -> dict[str, str]:
 def test_every_route_states_one_scope(app):
     stated = {rule.endpoint: stated_scope(app.view_functions[rule.endpoint]) for rule, _, _ in _rules(app)}
     assert len(stated) > 15
-    assert {endpoint for endpoint, scope in stated.items() if scope not in SCOPES} == set()
+    assert {endpoint: scope for endpoint, scope in stated.items() if scope not in SCOPES} == {
+        "keys.describe_own_key": ANY}
 
 
 def test_a_route_that_states_none_is_for_administrators_only(app, keys, admin):
@@ -91,6 +93,11 @@ def test_every_key_reads_the_documentation_and_learns_what_does_not_exist(keys, 
     assert client.get("/docs/openapi.json").status_code == 200
     assert client.get("/unknown").status_code == 404
     assert client.delete(READ).status_code == 405
+
+
+def test_only_the_labelling_page_is_for_anyone(app):
+    assert {rule.rule for rule in app.url_map.iter_rules()
+            if stated_scope(app.view_functions[rule.endpoint]) == ANYONE} == {"/label", "/label/<string:name>"}
 
 
 def test_health_and_ready_answer_without_key(anonymous):

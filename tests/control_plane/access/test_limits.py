@@ -100,10 +100,12 @@ def test_a_change_that_was_not_tried_is_not_audited(make_keys):
     assert [row.status for row in keys.audited()] == [503]
 
 
-def test_health_has_no_rate_and_a_wrong_key_uses_up_nobodys(make_keys):
+def test_what_needs_no_key_has_no_rate_and_a_wrong_key_uses_up_nobodys(make_keys):
     keys = make_keys(rate_limit="1/hour")
     for _ in range(5):
-        assert keys.client_with("").get("/health").status_code == 200
+        for path in ("/health", "/label"):
+            with keys.client_with("").get(path) as response:
+                assert response.status_code == 200
         assert keys.client_with("wrong").get(READ).status_code == 401
     assert keys.client_with(keys.root).get(READ).status_code == 200
 

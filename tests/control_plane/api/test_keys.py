@@ -84,3 +84,11 @@ def test_bad_requests_make_no_key(client, body, field):
     response = client.post(KEYS, json={"name": "ci", "scopes": ["infer"], **body})
     assert_problem(response, 422, "invalid-request", field=field)
     assert client.get(KEYS).json["keys"] == []
+
+
+def test_a_key_learns_what_it_opens(client, keys):
+    made = _make(client, scopes=["train", "promote"], expires="1d")
+    assert keys.client_with(made["key"]).get(f"{KEYS}/self/scopes").json == {
+        "name": "ci", "scopes": ["infer", "label", "train", "promote"], "expires_at": made["expires_at"]}
+    assert client.get(f"{KEYS}/self/scopes").json == {
+        "name": "admin", "scopes": ["infer", "label", "train", "promote", "admin"], "expires_at": None}

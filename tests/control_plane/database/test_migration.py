@@ -9,7 +9,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import MetaData, column, inspect, select, text
+from sqlalchemy import JSON, MetaData, column, inspect, select, text
 from sqlalchemy import table as sql_table
 
 import control_plane
@@ -108,6 +108,23 @@ def test_rows_of_older_tables_survive_the_way_up_down_and_up(empty_database, old
     assert _read(empty_database, columns) == rows
     migration.upgrade(empty_database)
     assert _read(empty_database, columns) == rows
+
+
+def test_labels_that_were_there_before_are_compared_with_their_predictions(empty_database):
+    migration.upgrade(empty_database, "0009")
+    found = MetaData()
+    found.reflect(empty_database.engine, only=["intent_user_questions"])
+    columns = {item.name: item for item in found.tables["intent_user_questions"].columns}
+    questions = sql_table("intent_user_questions", *(
+        column(name, JSON if name in ("intents", "correct_intent") else None) for name in columns))
+    labels = {"a": (["x", "y"], ["y"]), "b": (["x"], []), "c": ([], []), "d": (["x"], None)}
+    with empty_database.write() as session:
+        for name, (predicted, correct) in labels.items():
+            session.execute(questions.insert().values({item.name: _value(item) for item in columns.values()} | {
+                "id": name, "intents": predicted, "correct_intent": correct, "is_labeled": correct is not None}))
+    migration.upgrade(empty_database)
+    rows = _read(empty_database, {"intent_user_questions": ["id", "shared_intents", "either_intents"]})
+    assert sorted(rows["intent_user_questions"]) == [("a", 1, 2), ("b", 0, 1), ("c", 0, 0), ("d", None, None)]
 
 
 def test_upgrading_what_is_up_to_date_changes_nothing(database):

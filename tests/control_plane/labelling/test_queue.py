@@ -117,6 +117,32 @@ def test_duplicates_that_come_after_the_label_are_marked_with_it_and_never_given
         assert session.get(QuestionRow, later_skipped).training_status == "skipped"
 
 
+def test_a_page_marks_a_bounded_number_of_duplicates_and_the_next_ones_mark_the_rest(
+        queue, annotations, ask, database, monkeypatch):
+    monkeypatch.setattr("control_plane.labelling.sampling._MARKED", 2)
+    annotations.label(*ask("甲"), ["wealth"], None, "ann")
+    later = ask(*["甲"] * 5)
+    marked = []
+    for _ in range(3):
+        assert queue.page("bob", 10) == []
+        with database.read() as session:
+            marked.append(sum(session.get(QuestionRow, question).is_labeled for question in later))
+    assert marked == [2, 4, 5]
+
+
+def test_duplicates_of_a_disputed_question_wait_for_its_review(queue, ask, database):
+    people = Annotations(database, blind_share=1.0)
+    question, = ask("甲")
+    people.label(question, ["wealth"], None, "ann")
+    assert ids(queue.page("bob", 10)) == [question]
+    people.label(question, ["love"], None, "bob")
+    later, other = ask("甲", "乙")
+    assert ids(queue.page("cid", 10)) == [other]
+    people.label(question, ["love"], None, "ann", is_review=True)
+    with database.read() as session:
+        assert session.get(QuestionRow, later).correct_intent == ["love"]
+
+
 def test_what_is_labelled_skipped_disputed_or_erased_is_not_given_out(queue, database, taxonomy, ask):
     annotations = Annotations(database, blind_share=1.0)
     labelled, disputed, skipped, _ = ask("甲", "乙", "丙", {"question": "丁", "subject_digest": "somebody"})

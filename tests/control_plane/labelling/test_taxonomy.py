@@ -5,6 +5,9 @@ import threading
 import pytest
 
 from control_plane.errors import BusyError, InvalidRequestError
+from control_plane.intents.keyword_rules import KeywordRule
+from control_plane.intents.rule_store import RuleStore
+from control_plane.intents.tables import RETIRED as RETIRED_RULE
 from control_plane.labelling.tables import ACTIVE, MERGED, RETIRED
 from control_plane.labelling.taxonomy import Taxonomy
 from control_plane.tuning_errors import IntentNotFoundError, TaxonomyStateError, UnknownIntentsError
@@ -60,6 +63,46 @@ def test_a_merge_makes_past_labels_those_of_the_other_also_through_several(taxon
     assert (after.labels, after.by_name["wealth"].state) == (("health",), MERGED)
     with pytest.raises(UnknownIntentsError, match="'love' was merged into 'health'; 'wealth' was merged into 'health'"):
         after.ids_of(["wealth", "love", "health"])
+
+
+def test_keyword_rules_follow_a_rename_and_are_read_anew(database, taxonomy):
+    rules = RuleStore(database)
+    live = rules.add("财运", "wealth", 0.8, "ann", "active")
+    gone = rules.add("发财", "wealth", 0.5, "ann")
+    rules.update(gone.id, "ann", RETIRED_RULE)
+    rules.add("桃花", "love", 0.7, "ann", "active")
+    before = rules.revision()
+    taxonomy.change("wealth", "bob", "clearer", name="money")
+    assert rules.revision() == before + 1
+    assert rules.load().active[0] == KeywordRule(live.id, "财运", "money", 0.8)
+    assert [(rule.keyword, rule.intent, rule.state) for rule in rules.page(9)] == [
+        ("财运", "money", "active"), ("发财", "money", "retired"), ("桃花", "love", "active")]
+    newest = rules.changes(live.id, 1)[0]
+    assert (newest.actor, newest.state, newest.reason) == ("bob", "active", "'wealth' became 'money': clearer")
+
+
+def test_where_the_other_intent_has_the_keyword_already_its_own_rule_decides(database, taxonomy):
+    rules = RuleStore(database)
+    double = rules.add("运气", "wealth", 0.8, "ann", "active")
+    moving = rules.add("财运", "wealth", 0.6, "ann", "active")
+    own = rules.add("运气", "health", 0.3, "ann", "shadow")
+    taxonomy.merge("wealth", "health", "bob")
+    assert [(rule.id, rule.intent, rule.state, rule.confidence_boost) for rule in rules.page(9)] == [
+        (double.id, "wealth", "retired", 0.8), (moving.id, "health", "active", 0.6), (own.id, "health", "shadow", 0.3)]
+    assert rules.changes(double.id, 1)[0].reason == (
+        f"rule {own.id} says the same of 'health', which 'wealth' became")
+
+
+def test_a_change_that_fails_or_leaves_the_name_leaves_the_rules(database, taxonomy):
+    rules = RuleStore(database)
+    rule = rules.add("财运", "wealth", 0.8, "ann", "active")
+    before = rules.revision()
+    taxonomy.change("wealth", "bob", display_name="钱")
+    with pytest.raises(TaxonomyStateError):
+        taxonomy.change("wealth", "bob", name="love")
+    with pytest.raises(TaxonomyStateError):
+        taxonomy.merge("wealth", "wealth", "bob")
+    assert (rules.revision(), rules.find(rule.id).intent, len(rules.changes(rule.id, 9))) == (before, "wealth", 1)
 
 
 def test_a_retired_intent_keeps_its_labels_takes_no_new_ones_and_can_come_back(taxonomy):

@@ -2,7 +2,7 @@ import contextlib
 
 import pytest
 
-from control_plane.questions.labels import lock_question, mark_labeled, set_training_status, unmark
+from control_plane.questions.labels import lock_question, lock_questions, mark_labeled, set_training_status, unmark
 from control_plane.questions.question_mover import QuestionMover
 from control_plane.questions.question_store import QuestionStore
 from control_plane.questions.statistics import read_statistics
@@ -32,42 +32,56 @@ def labelled(database) -> int:
 def test_a_label_is_written_changed_and_taken_away(database, store, intents, time_intent):
     for correct in (["health"], intents):
         with database.write() as session:
-            mark_labeled(session, NOT_ERASED.id, correct, time_intent)
+            mark_labeled(session, [lock_question(session, NOT_ERASED.id)], correct, time_intent)
     row = store.find(NOT_ERASED.id)
     assert (row.is_labeled, row.correct_intent, row.correct_time_intent) == (True, intents, time_intent)
     assert row.intents == ["wealth"], "what was predicted stays"
     assert labelled(database) == 1
     for _ in range(2):
         with database.write() as session:
-            unmark(session, NOT_ERASED.id)
+            unmark(session, [lock_question(session, NOT_ERASED.id)])
     row = store.find(NOT_ERASED.id)
     assert (row.is_labeled, row.correct_intent, row.correct_time_intent) == (False, None, None)
+    assert (row.shared_intents, row.either_intents) == (None, None)
     assert labelled(database) == 0
 
 
 def test_a_question_whose_label_is_taken_away_waits_again(database, store):
     with database.write() as session:
-        mark_labeled(session, NOT_ERASED.id, [], None)
+        mark_labeled(session, [lock_question(session, NOT_ERASED.id)], [], None)
         set_training_status(session, [NOT_ERASED.id], USED)
-        unmark(session, NOT_ERASED.id)
+        unmark(session, [lock_question(session, NOT_ERASED.id)])
     assert store.find(NOT_ERASED.id).training_status == PENDING
 
 
 def test_a_transaction_that_fails_leaves_no_label_and_no_figure(database, store):
     with contextlib.suppress(KeyError), database.write() as session:
-        mark_labeled(session, NOT_ERASED.id, ["wealth"], None)
+        mark_labeled(session, [lock_question(session, NOT_ERASED.id)], ["wealth"], None)
         raise KeyError
     assert not store.find(NOT_ERASED.id).is_labeled
     assert labelled(database) == 0
 
 
-@pytest.mark.parametrize("act", [
-    lock_question, unmark, lambda session, question_id: mark_labeled(session, question_id, ["wealth"], None)])
-def test_what_was_erased_or_never_asked_cannot_be_labelled(database, store, act):
+def test_what_was_erased_or_never_asked_cannot_be_locked(database, store):
     with pytest.raises(QuestionErasedError, match=ERASED.id), database.write() as session:
-        act(session, ERASED.id)
+        lock_question(session, ERASED.id)
     with pytest.raises(QuestionNotFoundError, match="nope"), database.write() as session:
-        act(session, "nope")
+        lock_question(session, "nope")
+    with database.write() as session:
+        assert [row.id for row in lock_questions(session, [ERASED.id, "nope", NOT_ERASED.id])] == [NOT_ERASED.id]
+        assert lock_questions(session, []) == []
+
+
+@pytest.mark.parametrize(("correct", "shared", "either"), [
+    (["wealth"], 1, 1), (["career", "wealth"], 1, 2), (["career"], 0, 2), ([], 0, 1)])
+def test_a_label_is_compared_with_the_prediction(database, store, correct, shared, either):
+    with database.write() as session:
+        mark_labeled(session, [lock_question(session, NOT_ERASED.id)], correct, None)
+    row = store.find(NOT_ERASED.id)
+    assert (row.shared_intents, row.either_intents) == (shared, either)
+    assert store.erase_subject(NOT_ERASED.subject_digest) == 1
+    row = store.find(NOT_ERASED.id)
+    assert (row.shared_intents, row.either_intents) == (None, None)
 
 
 def test_what_was_erased_is_never_trained_with(database, store):

@@ -9,7 +9,7 @@ from control_plane.labelling.annotations import Annotations
 from control_plane.labelling.tables import LabelLeaseRow
 from control_plane.questions.tables import USED
 from control_plane.tuning import accuracy
-from control_plane.tuning.accuracy import Estimate, measure_week, read_accuracy, wilson_interval
+from control_plane.tuning.accuracy import Estimate, Sample, measure_week, read_accuracy, wilson_interval
 
 MONDAY = date(2026, 5, 4)
 LONG_AGO = date(2026, 1, 1)
@@ -23,7 +23,9 @@ def question(key: float, is_labeled: bool, predicted=("wealth",), correct=("weal
              **columns) -> dict:
     """Return a question; its wording is of its own."""
     return {"question": f"{day} {key}", "random_key": key, "asked_at": noon(day), "intents": list(predicted),
-            "is_labeled": is_labeled, "correct_intent": list(correct) if is_labeled else None, **columns}
+            "is_labeled": is_labeled, "correct_intent": list(correct) if is_labeled else None,
+            "shared_intents": len(set(predicted) & set(correct)) if is_labeled else None,
+            "either_intents": len(set(predicted) | set(correct)) if is_labeled else None, **columns}
 
 
 def sizes(weeks) -> dict[date, int]:
@@ -90,13 +92,12 @@ def test_reads_that_end_early_leave_a_smaller_sample_and_no_skewed_one(database,
 
 
 def test_a_week_is_measured_by_whole_questions_and_by_intents():
-    week = measure_week(MONDAY, [(["wealth"], ["wealth"]), (["love", "wealth"], ["wealth", "love"]), ([], []),
-                                 (["wealth"], []), (["love"], ["love", "health"])])
+    week = measure_week(MONDAY, Sample(questions=5, exact=3, shared=4, either=6))
     assert week.exact_match.value == 0.6
     assert week.micro_f1.value == pytest.approx(2 * 4 / (2 * 4 + 1 + 1))  # 2 TP / (2 TP + FP + FN)
     assert week.micro_f1.low < week.micro_f1.value < week.micro_f1.high
-    assert measure_week(MONDAY, [([], [])]).micro_f1 is None
-    assert measure_week(MONDAY, [([], [])]).exact_match == Estimate(1.0, pytest.approx(0.2065, abs=1e-4), 1.0)
+    assert measure_week(MONDAY, Sample(1, 1, 0, 0)).micro_f1 is None
+    assert measure_week(MONDAY, Sample(1, 1, 0, 0)).exact_match == Estimate(1.0, pytest.approx(0.2065, abs=1e-4), 1.0)
 
 
 @pytest.mark.parametrize(("hits", "trials", "low", "high"), [
