@@ -1,4 +1,9 @@
-"""gunicorn's configuration beyond its command line: JSON logs, and metrics that outlive a worker where they should."""
+"""gunicorn's configuration beyond its command line: JSON logs, an end to clients that fall silent, and metrics that
+outlive a worker where they should.
+"""
+
+import socket
+import struct
 
 from gunicorn.glogging import Logger
 from prometheus_client.multiprocess import mark_process_dead
@@ -6,7 +11,8 @@ from prometheus_client.multiprocess import mark_process_dead
 from control_plane.observability.logs import JsonFormatter
 from control_plane.settings import load_settings
 
-_METRICS_DIR = load_settings().metrics_dir
+_SETTINGS = load_settings()
+_METRICS_DIR = _SETTINGS.metrics_dir
 
 
 class JsonLogger(Logger):
@@ -27,6 +33,15 @@ def on_starting(server) -> None:
     if _METRICS_DIR is not None:
         for file in _METRICS_DIR.glob("gauge_live*.db"):
             file.unlink()
+
+
+def when_ready(server) -> None:
+    """Have what a client sends and reads time out when it falls silent, or one that stops half-way holds a thread."""
+    seconds, fraction = divmod(_SETTINGS.client_timeout_s, 1)
+    timeval = struct.pack("@ll", int(seconds), int(fraction * 1e6))
+    for listener in server.LISTENERS:
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):  # Accepted sockets take them over (socket(7)).
+            listener.sock.setsockopt(socket.SOL_SOCKET, option, timeval)
 
 
 def child_exit(server, worker) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from flask import Flask, request
-from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, ClientDisconnected, RequestEntityTooLarge, UnsupportedMediaType
 
 _ATTRIBUTE = "file_media_types"
 _WITH_BODY = ("POST", "PUT", "PATCH")
@@ -44,3 +44,6 @@ def check_body(app: Flask) -> None:
         request.get_json() if media_types is None else request.get_data()
     except RequestEntityTooLarge:
         raise RequestEntityTooLarge(f"the body is larger than {request.max_content_length} bytes") from None
+    except ClientDisconnected:  # or fallen silent: conch/gunicorn_config.py has the socket time out.
+        raise BadRequest("the body stopped half-way; send as many bytes as Content-Length says, and send them "
+                         "without a pause longer than CONCH_CLIENT_TIMEOUT_S") from None

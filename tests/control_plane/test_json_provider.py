@@ -1,5 +1,7 @@
 """Bodies: only JSON that is valid Unicode comes in, NumPy rows go out."""
 
+import errno
+import io
 import json
 
 import numpy as np
@@ -58,6 +60,23 @@ def test_body_that_is_too_large_is_413_and_names_the_limit(client, settings, pat
     body = b'{"text": "%s"}' % (b"a" * settings.max_body_bytes)
     assert_problem(client.post(path, data=body, content_type="application/json"), 413, "request-entity-too-large",
                    "larger than 4000 bytes")
+
+
+class _Silent(io.RawIOBase):
+    """A connection whose client sends nothing more, as a socket with a time limit tells it."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+
+@pytest.mark.parametrize("path", BODY_ROUTES)
+def test_a_body_that_stops_half_way_is_400(client, path):
+    answer = client.post(path, content_type="application/json",
+                         environ_overrides={"wsgi.input": _Silent(), "CONTENT_LENGTH": "5"})
+    assert_problem(answer, 400, "bad-request", "stopped half-way")
 
 
 def test_body_at_the_limit_is_read(client, settings):

@@ -1,6 +1,8 @@
 """Wheels as a source: the real pip, with a local folder for an index."""
 
 import dataclasses
+import os
+import shutil
 
 import pytest
 
@@ -102,3 +104,18 @@ def test_wheel_fetched_before_an_interruption_is_not_fetched_again(wheelhouse, t
 
 def _interrupt(*_):
     raise KeyboardInterrupt
+
+
+def test_the_size_of_a_folder_can_be_told_while_its_parts_come_and_go(tmp_path, monkeypatch):
+    for number in range(3):
+        (tmp_path / f"pip-{number}" / "inner").mkdir(parents=True)
+        (tmp_path / f"pip-{number}" / "file").write_bytes(b"12345")
+    scandir = os.scandir
+
+    def scandir_late(path):
+        if path == str(tmp_path / "pip-1" / "inner"):
+            shutil.rmtree(tmp_path / "pip-1")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scandir_late)
+    assert pypi._folder_size(tmp_path) in (10, 15)  # the file may have been seen before it went
