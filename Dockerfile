@@ -1,10 +1,15 @@
-# Two images: NVIDIA's Triton with what our backend imports, and Conch itself. docker-compose.yml builds both.
+# NVIDIA's Triton with what our backend imports, for GPUs NVIDIA's Triton with vLLM, and Conch itself. docker-compose.yml
+# builds them.
 
 # The tag is the release of tritonserver 2.51, the version that the tests run. The code is mounted, not copied.
 FROM nvcr.io/nvidia/tritonserver:24.10-py3 AS triton
 COPY constraints.txt /opt/conch/
 RUN pip install --no-cache-dir -c /opt/conch/constraints.txt "numpy<2" jinja2 llguidance onnxruntime openvino psutil tokenizers
 ENV PYTHONPATH=/opt/conch
+EXPOSE 8000 8001 8002
+
+# Nothing is added. It is newer than the other, for NVIDIA's vLLM backend (docs/generation.md#vllm).
+FROM nvcr.io/nvidia/tritonserver:25.12-vllm-python-py3 AS vllm
 EXPOSE 8000 8001 8002
 
 FROM python:3.11.10-slim-bookworm AS conch

@@ -26,7 +26,7 @@
         ├── VersionNotFoundError       the model has no such version
         ├── VersionRefusedError        the version is not one that may become active
         ├── StaleRevisionError         the model was changed since the caller looked at it (If-Match)
-        ├── InsufficientMemoryError    a model does not fit into the memory budget
+        ├── InsufficientMemoryError    a model does not fit into the memory budget, or ran out of memory
         ├── DeviceNotAvailableError    a model cannot run on the device that was asked for
         ├── BusyError                  another operation on the same thing is under way
         ├── JobNotFoundError           no job has that id
@@ -212,7 +212,7 @@ class StaleRevisionError(ControlPlaneError):
 
 
 class InsufficientMemoryError(ControlPlaneError):
-    """A model does not fit into the memory budget, whatever is unloaded for it."""
+    """A model does not fit into the memory budget or ran out of memory, whatever is unloaded for it."""
 
     def __init__(self, name: str, figures: str) -> None:
         super().__init__(f"model {name!r} does not fit into memory: {figures}")

@@ -12,13 +12,21 @@ Result = TypeVar("Result")
 class Fleet:
     """One Triton or many; a target's name is its gRPC address."""
 
-    def __init__(self, gateways: Iterable[TritonGateway]) -> None:
+    def __init__(self, gateways: Iterable[TritonGateway], vllm: Iterable[str] = ()) -> None:
+        """`vllm` are the targets that have NVIDIA's vLLM backend, and none of ours."""
         self._gateways = {gateway.address: gateway for gateway in gateways}
+        self._vllm = frozenset(vllm)
 
     @property
     def names(self) -> list[str]:
         """Names of the targets, in the order in which they were given."""
         return list(self._gateways)
+
+    def holders(self, of_vllm: bool) -> tuple[str, ...] | None:
+        """Return the targets that can hold models for vLLM, or all others; None where that is every target."""
+        if not self._vllm and not of_vllm:
+            return None
+        return tuple(target for target in self._gateways if (target in self._vllm) == of_vllm)
 
     def gateway(self, target: str) -> TritonGateway:
         """Return the gateway of a target."""

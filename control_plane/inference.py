@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from control_plane.errors import (
     BrokenModelError,
+    InsufficientMemoryError,
     ModelNotLoadedError,
     TritonUnavailableError,
 )
@@ -48,16 +49,18 @@ class Inference:
         return self.ask(model, lambda gateway, route: "".join(event.text for event in gateway.generate(
             model, request, route.state.active_version, current_request_id(), _WRITE_TIMEOUT_S)))
 
-    def ask(self, model: str, question: Callable[[TritonGateway, Route], Answer]) -> Answer:
+    def ask(self, model: str, question: Callable[[TritonGateway, Route], Answer],
+            choose: Callable[[Route, Sequence[str]], str] | None = None) -> Answer:
         """Put `question` to a target that holds the active version, and once more to another that is there.
 
-        Raises ModelNotLoadedError when nobody wants the model live, TritonUnavailableError when it should be live but
-        no target answers, and what `question` raises.
+        `choose` returns one of the targets that it is given; without it they take turns. Raises ModelNotLoadedError
+        when nobody wants the model live, TritonUnavailableError when it should be live but no target answers,
+        InsufficientMemoryError when it runs out of memory though idle models gave way, and what `question` raises.
         """
         tried: set[str] = set()
         for attempt in range(_ATTEMPTS):
             route = self._route(model)
-            target = self._pick(route, tried)
+            target = (choose or self._next_in_turn)(route, _choice(route, tried))
             tried.add(target)
             try:
                 return question(self._fleet.gateway(target), route)
@@ -66,6 +69,9 @@ class Inference:
                 if attempt == _ATTEMPTS - 1:
                     raise _unavailable(model, error) from error
                 self._routes.refresh()
+            except InsufficientMemoryError:
+                if attempt == _ATTEMPTS - 1 or not (self._lifecycle.relieve(model) or len(route.targets) > 1):
+                    raise
         raise AssertionError("every attempt returns or raises")
 
     def _route(self, model: str) -> Route:
@@ -81,12 +87,15 @@ class Inference:
             route = self._routes.find(model)
         return route
 
-    def _pick(self, route: Route, tried: set[str]) -> str:
-        """Return the next target in turn that was not tried yet, else one that was: it may be back by now."""
-        if not route.targets:
-            raise TritonUnavailableError(f"model {route.state.name!r} is not ready on any Triton; it is being loaded")
-        choice = [target for target in route.targets if target not in tried] or route.targets
-        return choice[next(self._turn) % len(choice)]
+    def _next_in_turn(self, route: Route, targets: Sequence[str]) -> str:
+        return targets[next(self._turn) % len(targets)]
+
+
+def _choice(route: Route, tried: set[str]) -> Sequence[str]:
+    """Return the targets that were not tried yet, else those that were: they may be back by now."""
+    if not route.targets:
+        raise TritonUnavailableError(f"model {route.state.name!r} is not ready on any Triton; it is being loaded")
+    return [target for target in route.targets if target not in tried] or route.targets
 
 
 def _unavailable(model: str, error: Exception) -> Exception:

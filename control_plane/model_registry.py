@@ -11,8 +11,16 @@ from control_plane.errors import (
     ModelNotServableError,
 )
 from export.catalog import Catalog, CatalogEntry
-from export.contract import CONFIG_FILE, MANIFEST_FILE, MODEL_NAME_PATTERN, TEXT_GENERATION, version_numbers
-from export.manifest import Manifest, ManifestError, read_manifest, verify_files
+from export.contract import (
+    CHAT_TEMPLATE_FILE,
+    CONFIG_FILE,
+    MANIFEST_FILE,
+    MODEL_NAME_PATTERN,
+    TEXT_GENERATION,
+    VLLM_BACKEND,
+    version_numbers,
+)
+from export.manifest import GeneratorManifest, Manifest, ManifestError, read_manifest, verify_files
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,24 @@ class ModelRegistry:
         elif "/" not in name:
             raise ModelNotFoundError(name, [entry.alias for entry in self._catalog.entries])
 
+    def is_for_vllm(self, name: str) -> bool:
+        """Return whether NVIDIA's vLLM backend serves a model, all of its versions alike (export.succession)."""
+        versions = version_numbers(self._repository / name)
+        kind = self._kind(name, versions[-1]) if versions else None
+        return kind is not None and kind.engine == VLLM_BACKEND
+
+    def vllm_manifest(self, name: str, version: int) -> GeneratorManifest | None:
+        """Return the manifest of a version that NVIDIA's vLLM backend serves, None of any other."""
+        kind = self._kind(name, version)
+        if kind is None or kind.engine != VLLM_BACKEND:
+            return None
+        return read_manifest(self._repository / name / str(version))
+
+    def chat_template(self, name: str, version: int) -> str | None:
+        """Return the chat template of a version, None where it has none."""
+        path = self._repository / name / str(version) / CHAT_TEMPLATE_FILE
+        return path.read_text(encoding="utf-8") if path.is_file() else None
+
     def manifest(self, model: KnownModel, version: int) -> Manifest:
         """Return the manifest of one version."""
         return read_manifest(self._repository / model.name / str(version))
@@ -124,9 +150,13 @@ class ModelRegistry:
             return model.entry.task
         if not model.versions:
             return None
-        version_dir = self._repository / model.name / str(model.versions[-1])
+        kind = self._kind(model.name, model.versions[-1])
+        return kind and kind.task
+
+    def _kind(self, name: str, version: int) -> "_Kind | None":
+        version_dir = self._repository / name / str(version)
         try:
-            return _read_task(version_dir, (version_dir / MANIFEST_FILE).stat().st_mtime_ns)
+            return _read_kind(version_dir, (version_dir / MANIFEST_FILE).stat().st_mtime_ns)
         except (ManifestError, OSError):
             return None
 
@@ -141,10 +171,19 @@ class ModelRegistry:
                 if MODEL_NAME_PATTERN.match(path.name) and (path / CONFIG_FILE).is_file() and version_numbers(path)]
 
 
+@dataclass(frozen=True)
+class _Kind:
+    """What each request wants to know of a version."""
+
+    task: str
+    engine: str
+
+
 @lru_cache(maxsize=256)
-def _read_task(version_dir: Path, changed_at_ns: int) -> str:
+def _read_kind(version_dir: Path, changed_at_ns: int) -> _Kind:
     """Each question to an intent model asks for it, and the manifest holds embeddings and checksums besides."""
-    return read_manifest(version_dir).task
+    manifest = read_manifest(version_dir)
+    return _Kind(manifest.task, manifest.engine)
 
 
 def _elsewhere(entry: CatalogEntry) -> str:

@@ -25,7 +25,7 @@ _FACTS = ("hub_id", "task", "family", "dimension", "size_mb", "max_tokens", "lan
           "unsupported")
 # Fields of a manifest that only the programs that load and prove a version need.
 _INTERNAL = {"model", "pad_token_id", "pools_prompt", "golden_text", "golden_embedding", "golden_scores",
-             "golden_token_ids", "built_with", "files"}
+             "golden_token_ids", "prompt_prefix", "built_with", "files"}
 
 
 class ModelService:
@@ -35,6 +35,10 @@ class ModelService:
                  observer: InferenceObserver) -> None:
         self._registry, self._store, self._routes = registry, store, routes
         self._inference, self._observer = inference, observer
+
+    def is_for_vllm(self, name: str) -> bool:
+        """Return whether a model was exported for NVIDIA's vLLM backend."""
+        return self._registry.is_for_vllm(self._registry.find(name).name)
 
     def describe_all(self) -> list[dict]:
         """Describe every known model."""

@@ -23,7 +23,7 @@ RETRY_AFTER_S = 5
 # problem_responses states it for all.
 DOCUMENTED_ERROR_STATUS = 500
 # What an inference may answer; what any request with a body may is among them.
-INFERENCE_STATUSES = (400, 401, 404, 409, 413, 415, 422, 502, 503, 504)
+INFERENCE_STATUSES = (400, 401, 404, 409, 413, 415, 422, 502, 503, 504, 507)
 # What a route that needs a key (401) may answer besides: the key may have too few scopes, or be used too often.
 KEY_STATUSES = (403, 429)
 _TYPE_PREFIX = "urn:conch:problem:"

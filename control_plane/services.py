@@ -11,6 +11,7 @@ from control_plane.database.database import Database
 from control_plane.database.leases import Leases
 from control_plane.fleet import Fleet
 from control_plane.generation.generation_service import GenerationLimits, GenerationService
+from control_plane.generation.slot_balancer import SlotBalancer
 from control_plane.inference import Inference
 from control_plane.jobs.claims import JobClaims
 from control_plane.jobs.job_service import JobService
@@ -35,6 +36,7 @@ from control_plane.recognition.intent_model import IntentModel
 from control_plane.secrets_store import read_or_create_secret
 from control_plane.settings import Settings, read_secret
 from control_plane.triton_gateway import TritonGateway
+from control_plane.triton_metrics import read_generator_loads
 from control_plane.tuning_services import TuningServices, build_tuning
 from export.catalog import RemoteEndpoint, load_catalog
 from export.contract import CPU_THREADS_PARAMETER
@@ -72,7 +74,7 @@ def build_services(settings: Settings, gateways: Sequence[TritonGateway] | None 
     database = Database(settings.database_address)
     leases, store = Leases(database), ModelStore(database)
     registry = ModelRegistry(load_catalog(settings.catalog_path), settings.model_repository)
-    fleet = Fleet(connect_tritons(settings) if gateways is None else gateways)
+    fleet = Fleet(connect_tritons(settings) if gateways is None else gateways, settings.vllm_tritons)
     rollout = Rollout(fleet, registry, store, settings.load_timeout_s, model_parameters(settings))
     residency = Residency(store, leases, fleet, rollout, registry, memory_budget(settings))
     lifecycle = Lifecycle(registry, store, leases, fleet, rollout, residency, settings.load_timeout_s)
@@ -80,7 +82,10 @@ def build_services(settings: Settings, gateways: Sequence[TritonGateway] | None 
     metrics, usage = Metrics(), UsageRecorder(UsageStore(database), note_use=store.note_use)
     inference, observer = Inference(fleet, routes, lifecycle), InferenceObserver(metrics, usage)
     models = ModelService(registry, store, routes, inference, observer)
-    generation = GenerationService(registry, inference, observer, connect_endpoint, generation_limits(settings))
+    pages = settings.triton_metrics_addresses
+    balancer = SlotBalancer(lambda target: read_generator_loads(pages[target]))
+    generation = GenerationService(registry, inference, observer, balancer, connect_endpoint,
+                                   generation_limits(settings))
     state = PlatformState(store, JobStore(database), fleet, settings.home, settings.model_repository)
     job_queue = WakeQueue(settings.queue_url, settings.queue_file)
     jobs = JobService(JobStore(database), job_queue)

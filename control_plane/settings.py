@@ -42,6 +42,14 @@ class Settings:
         "CONCH_TRITON_URLS", (),
         "host:port of the gRPC endpoints of Tritons that run elsewhere, separated by commas; default the one that "
         "`conch serve` then starts.")
+    triton_metrics_urls: tuple[str, ...] = _setting(
+        "CONCH_TRITON_METRICS_URLS", (),
+        "host:port of the metrics of those Tritons, in the same order; default each one's host and "
+        "CONCH_TRITON_METRICS_PORT.")
+    vllm_tritons: tuple[str, ...] = _setting(
+        "CONCH_VLLM_TRITONS", (),
+        "Those of CONCH_TRITON_URLS that have NVIDIA's vLLM backend; they hold the models exported for it and no "
+        "others.")
     triton_secret: str | None = _setting(
         "CONCH_TRITON_SECRET", None,
         "Secret header value for Triton's restricted APIs; default generated into `triton.secret` under CONCH_HOME.",
@@ -74,6 +82,10 @@ class Settings:
         "CPU_THREADS", None,
         "Cores that a model may use for computing, all its instances together; default every core of the machine that "
         "Triton runs on.")
+    gpu_memory_fraction: float | None = _setting(
+        "GPU_MEMORY_FRACTION", None,
+        "Share of each GPU's memory that a model exported for vLLM may take, above 0 to 1; read when it is exported. "
+        "Default: vLLM's own.")
     max_processes: int = _setting("MAX_PROCESSES", 1, "Web processes.")
     max_workers: int = _setting("MAX_WORKERS", 32, "Requests that one web process handles at once.")
     inference_timeout_s: float = _setting(
@@ -110,6 +122,8 @@ class Settings:
     max_texts: int = _setting("CONCH_MAX_TEXTS", 2048, "Texts that one REST request may carry.")
     max_text_chars: int = _setting("CONCH_MAX_TEXT_CHARS", 100_000, "Characters that one text may have.")
     max_body_bytes: int = _setting("CONCH_MAX_BODY_BYTES", 16 * 1024 * 1024, "Largest REST request body.")
+    client_timeout_s: float = _setting(
+        "CONCH_CLIENT_TIMEOUT_S", 30.0, "Longest silence of a client that is sending a request or reading an answer.")
     max_concurrent_requests: int = _setting(
         "CONCH_MAX_CONCURRENT_REQUESTS", 256, "Requests that one worker process takes at once; more are refused (429).")
     rate_limit: str | None = _setting(
@@ -179,6 +193,12 @@ class Settings:
         return self.triton_urls or (f"{self.local_host}:{self.triton_grpc_port}",)
 
     @property
+    def triton_metrics_addresses(self) -> dict[str, str]:
+        """host:port of every Triton's metrics, by its entry in `triton_addresses`."""
+        usual = [f"{address.rpartition(':')[0]}:{self.triton_metrics_port}" for address in self.triton_addresses]
+        return dict(zip(self.triton_addresses, self.triton_metrics_urls or usual, strict=True))
+
+    @property
     def local_host(self) -> str:
         """Address to reach this machine's own servers, also when they bind to every interface."""
         return "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - compared, never bound
@@ -195,7 +215,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         text = values.get(setting.metadata["variable"], "")
         if text:
             given[setting.name] = _parse(setting, text)
-    return Settings(**given)
+    return _checked(Settings(**given))
 
 
 def read_secret(variable: str) -> str:
@@ -208,6 +228,17 @@ def read_secret(variable: str) -> str:
 def environment_with(variables: Mapping[str, str]) -> dict[str, str]:
     """Return this process's environment with `variables` set, for a child process."""
     return {**os.environ, **variables}
+
+
+def _checked(settings: Settings) -> Settings:
+    given, needed = len(settings.triton_metrics_urls), len(settings.triton_addresses)
+    if given not in (0, needed):
+        raise SettingsError(f"CONCH_TRITON_METRICS_URLS names {given} endpoints, but there are {needed} Tritons "
+                            "(CONCH_TRITON_URLS); name one for each, in the same order")
+    if unknown := set(settings.vllm_tritons).difference(settings.triton_addresses):
+        raise SettingsError(f"CONCH_VLLM_TRITONS names {', '.join(sorted(unknown))}, which CONCH_TRITON_URLS does not; "
+                            "name each of them there, too")
+    return settings
 
 
 def _parse(setting, text: str) -> object:
@@ -253,6 +284,8 @@ def _parse_positive(variable: str, text: str, kind: type, what: str) -> int | fl
         number = -1
     if not 0 < number < float("inf"):
         raise SettingsError(f"{variable}={text!r} must be {what} above 0")
+    if variable.endswith("_FRACTION") and number > 1:
+        raise SettingsError(f"{variable}={text!r} must be {what} above 0 and at most 1")
     if variable.endswith("_PORT") and number > 65535:
         raise SettingsError(f"{variable}={text!r} must be a port, 1 to 65535")
     return number

@@ -15,6 +15,7 @@ from control_plane.errors import (
     InferenceError,
     InferenceRejectedError,
     InferenceTimeoutError,
+    InsufficientMemoryError,
     ModelLoadError,
     ModelNotLoadedError,
     TritonUnavailableError,
@@ -26,6 +27,7 @@ from export.contract import (
     EMBEDDING_OUTPUT,
     LABELS_OUTPUT,
     MAX_BATCH_SIZE,
+    OUT_OF_MEMORY,
     SCORES_OUTPUT,
     SECRET_HEADER,
     TEXT_INPUT,
@@ -112,7 +114,8 @@ class TritonGateway:
     def load(self, name: str, config: str) -> None:
         """Load a model with `config` (control_plane.triton_config); returns when its versions are ready.
 
-        Raises ModelLoadError with Triton's reason; the versions served before, if any, then still are.
+        Raises ModelLoadError with Triton's reason, InsufficientMemoryError where that was the memory; the versions
+        served before, if any, then still are.
         """
         try:
             self._connected().load_model(name, config=config, headers=self._headers,
@@ -133,8 +136,8 @@ class TritonGateway:
         """Embed `texts` in as many requests as the model's batch limit asks for, all under way at once.
 
         Without a version the highest one that is loaded answers. `request_id` is what Triton's log calls the requests.
-        Raises ModelNotLoadedError, InferenceRejectedError, InferenceTimeoutError, InferenceError, BrokenModelError or
-        TritonUnavailableError.
+        Raises ModelNotLoadedError, InferenceRejectedError, InferenceTimeoutError, InferenceError, BrokenModelError,
+        InsufficientMemoryError or TritonUnavailableError.
         """
         results = self._infer(name, texts, parameters, version, max_batch_size, request_id)
         return Embeddings(
@@ -219,12 +222,16 @@ class TritonGateway:
         if _code(error) == grpc.StatusCode.DEADLINE_EXCEEDED:
             return ModelLoadError(name, f"Triton did not finish within {self._load_timeout_s:g} s; it goes on, and the "
                                         "model's state tells when it is done")
+        if OUT_OF_MEMORY in error.message():
+            return InsufficientMemoryError(name, error.message())
         return ModelLoadError(name, error.message())
 
     def _inference_error(self, name: str, error: InferenceServerException, timeout_s: float) -> Exception:
         code, message = _code(error), error.message()
         if code == grpc.StatusCode.INVALID_ARGUMENT:
             return InferenceRejectedError(message)
+        if OUT_OF_MEMORY in message:
+            return InsufficientMemoryError(name, message)
         if code == grpc.StatusCode.DEADLINE_EXCEEDED:
             return InferenceTimeoutError(f"model {name!r} did not answer within {timeout_s:g} s")
         if code == grpc.StatusCode.NOT_FOUND or "not ready" in message or "not at ready state" in message:

@@ -4,7 +4,7 @@ Tensor names are those of Triton's vLLM backend and more (export.contract).
 """
 
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import grpc
 import numpy as np
@@ -12,6 +12,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor
 
 from control_plane.generation.request import GenerationEvent, GenerationRequest
+from control_plane.generation.template_messages import message_for_template
 from export.contract import (
     DROPPED_OUTPUT,
     FINISH_REASON_OUTPUT,
@@ -21,7 +22,9 @@ from export.contract import (
     MESSAGES_INPUT,
     OUTPUT_TOKENS_OUTPUT,
     PROMPT_INPUT,
+    RETURN_FINISH_REASON_INPUT,
     RETURN_INPUT_TOKENS_INPUT,
+    RETURN_LOGPROBS_INPUT,
     RETURN_OUTPUT_TOKENS_INPUT,
     SAMPLING_INPUT,
     STREAM_INPUT,
@@ -48,25 +51,33 @@ def stream_generation(channel: grpc.Channel, model: str, version: int, request: 
     call = service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelStreamInfer(
         iter([_message(model, version, request, request_id)]), timeout=timeout_s, metadata=_METADATA)
     counted: dict[int, int] = {}
+    ended: set[int] = set()
     try:
         for answer in call:
             if answer.error_message:
                 raise StreamBrokenError(answer.error_message)
             if answer.infer_response.outputs:
-                yield _event(_tensors(answer.infer_response), counted, request.sampling.get("logprobs") or 0)
+                for event in _events(_tensors(answer.infer_response), counted, request.sampling.get("logprobs") or 0):
+                    # vLLM tells of all n answers each time, also of those that ended before.
+                    if event.index not in ended:
+                        yield event
+                    if event.finish_reason:
+                        ended.add(event.index)
     finally:
         call.cancel()
 
 
 def _message(model: str, version: int, request: GenerationRequest, request_id: str) -> service_pb2.ModelInferRequest:
     message = service_pb2.ModelInferRequest(model_name=model, model_version=str(version), id=request_id)
-    for name in (STREAM_INPUT, RETURN_INPUT_TOKENS_INPUT, RETURN_OUTPUT_TOKENS_INPUT):
+    told = (RETURN_LOGPROBS_INPUT,) if request.sampling.get("logprobs") is not None else ()
+    for name in (STREAM_INPUT, RETURN_FINISH_REASON_INPUT, RETURN_INPUT_TOKENS_INPUT, RETURN_OUTPUT_TOKENS_INPUT,
+                 *told):
         _add(message, name, "BOOL", b"\x01")
     _add_text(message, SAMPLING_INPUT, json.dumps(request.sampling))
     if request.messages is None:
         _add_text(message, PROMPT_INPUT, request.prompt or "")
     else:
-        _add_text(message, MESSAGES_INPUT, json.dumps([_for_template(item) for item in request.messages]))
+        _add_text(message, MESSAGES_INPUT, json.dumps([message_for_template(item) for item in request.messages]))
     if request.tools:
         _add_text(message, TOOLS_INPUT, json.dumps(request.tools))
     return message
@@ -81,40 +92,31 @@ def _add(message: service_pb2.ModelInferRequest, name: str, datatype: str, raw: 
     message.raw_input_contents.append(raw)
 
 
-def _for_template(message: dict) -> dict:
-    """Return a message with the arguments of earlier calls as objects, as chat templates want them."""
-    calls = [{**call, "function": {**call["function"], "arguments": _as_object(call["function"]["arguments"])}}
-             for call in message.get("tool_calls") or []]
-    return {**message, **({"tool_calls": calls} if calls else {})}
-
-
-def _as_object(arguments: str) -> object:
-    try:
-        return json.loads(arguments)
-    except ValueError:
-        return arguments
-
-
-def _tensors(response: service_pb2.ModelInferResponse) -> dict[str, object]:
-    """Return the first element of every output, by name."""
-    return {output.name: _first(output.datatype, raw)
+def _tensors(response: service_pb2.ModelInferResponse) -> dict[str, list]:
+    """Return the elements of every output, by name."""
+    return {output.name: _elements(output.datatype, raw)
             for output, raw in zip(response.outputs, response.raw_output_contents, strict=True)}
 
 
-def _first(datatype: str, raw: bytes) -> object:
+def _elements(datatype: str, raw: bytes) -> list:
     if datatype == "BYTES":
-        return deserialize_bytes_tensor(raw)[0].decode()
-    return int(np.frombuffer(raw, _NUMBERS[datatype])[0]) if datatype in _NUMBERS else None
+        return [text.decode() for text in deserialize_bytes_tensor(raw)]
+    return np.frombuffer(raw, _NUMBERS[datatype]).tolist() if datatype in _NUMBERS else []
 
 
-def _event(tensors: dict[str, object], counted: dict[int, int], likeliest: int) -> GenerationEvent:
-    """`counted` are the tokens of each answer so far: a response tells only those since the one before."""
-    index, reason = tensors.get(INDEX_OUTPUT, 0), tensors.get(FINISH_REASON_OUTPUT, _NOT_YET)
-    counted[index] = counted.get(index, 0) + tensors.get(OUTPUT_TOKENS_OUTPUT, 0)
-    told = json.loads(tensors[LOGPROBS_OUTPUT]) if LOGPROBS_OUTPUT in tensors else None
-    return GenerationEvent(index, tensors[TEXT_OUTPUT], None if reason == _NOT_YET else reason,
-                           tensors.get(INPUT_TOKENS_OUTPUT, 0), counted[index], told and _logprobs(told, likeliest),
-                           tuple(int(next(iter(token))) for token in told or ()), tensors.get(DROPPED_OUTPUT, 0))
+def _events(tensors: dict[str, list], counted: dict[int, int], likeliest: int) -> Iterator[GenerationEvent]:
+    """Yield an event for each answer that a response tells of: one in ours, which names it, all n in vLLM's.
+
+    `counted` are the tokens of each answer so far: a response tells only those since the one before.
+    """
+    for place, text in enumerate(tensors[TEXT_OUTPUT]):
+        one = {name: values[min(place, len(values) - 1)] for name, values in tensors.items() if values}
+        index, reason = one.get(INDEX_OUTPUT, place), one.get(FINISH_REASON_OUTPUT, _NOT_YET)
+        counted[index] = counted.get(index, 0) + one.get(OUTPUT_TOKENS_OUTPUT, 0)
+        told = json.loads(one[LOGPROBS_OUTPUT]) if LOGPROBS_OUTPUT in one else None
+        yield GenerationEvent(index, text, None if reason == _NOT_YET else reason,
+                              one.get(INPUT_TOKENS_OUTPUT, 0), counted[index], told and _logprobs(told, likeliest),
+                              tuple(int(next(iter(token))) for token in told or ()), one.get(DROPPED_OUTPUT, 0))
 
 
 def _logprobs(tokens: list[dict], likeliest: int) -> list[dict]:

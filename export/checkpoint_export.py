@@ -12,6 +12,9 @@ from export.encoder_export import ExportRequest, export_encoder
 from export.errors import UnsupportedModelError
 from export.intent_checkpoint import is_intent_checkpoint
 from export.intent_export import export_intent
+from export.precision import VLLM_ENGINE
+from export.vllm_export import STEPS as VLLM_STEPS
+from export.vllm_export import export_vllm
 
 
 def task_of(path: Path) -> str:
@@ -21,9 +24,11 @@ def task_of(path: Path) -> str:
     return TEXT_GENERATION if is_decoder(path) else EMBEDDING
 
 
-def steps_of(path: Path) -> tuple[str, ...]:
-    """Return the names of the steps that exporting the checkpoint at `path` takes, in order."""
-    return DECODER_STEPS if task_of(path) == TEXT_GENERATION else ENCODER_STEPS
+def steps_of(path: Path, engine: str) -> tuple[str, ...]:
+    """Return the names of the steps that exporting the checkpoint at `path` for `engine` takes, in order."""
+    if task_of(path) != TEXT_GENERATION:
+        return ENCODER_STEPS
+    return VLLM_STEPS if engine == VLLM_ENGINE else DECODER_STEPS
 
 
 def export_checkpoint(request: ExportRequest, on_step: Callable[[str], None] = lambda step: None) -> Path:
@@ -36,9 +41,15 @@ def export_checkpoint(request: ExportRequest, on_step: Callable[[str], None] = l
         proof = "scores" if task == INTENT else "predictions"
         raise UnsupportedModelError(f"{path} is a model of task {task}, which is proven by its {proof} and not by a "
                                     "cosine; leave --min-cosine out")
+    if request.engine != VLLM_ENGINE and request.vllm.of_the_model:
+        raise UnsupportedModelError(f"engine {request.engine} has neither a context nor a number of GPUs to choose; "
+                                    "leave --context-tokens and --gpus out, or take --engine vllm")
     if task == TEXT_GENERATION:
-        return export_decoder(GeneratorRequest(request.checkpoint, request.repository, request.name, request.engine,
-                                               request.precision, request.forced), on_step)
+        generator = GeneratorRequest(request.checkpoint, request.repository, request.name, request.engine,
+                                     request.precision, request.forced)
+        if request.engine == VLLM_ENGINE:
+            return export_vllm(generator, request.vllm, on_step)
+        return export_decoder(generator, on_step)
     if request.forced:
         raise UnsupportedModelError(f"{path} is a model of task {task}, whose proof is never waived; leave --force out")
     if task == INTENT:

@@ -13,6 +13,8 @@ _VERSION_PATTERN = re.compile(r"^[1-9][0-9]*\Z")
 MODEL_FILE = "model.onnx"
 TOKENIZER_FILE = "tokenizer.json"
 MANIFEST_FILE = "manifest.json"
+CHAT_TEMPLATE_FILE = "chat_template.jinja"  # of a generator whose checkpoint has one
+VLLM_ARGUMENTS_FILE = "model.json"          # of a version for vLLM: the arguments of its engine
 CONFIG_FILE = "config.pbtxt"
 
 # Parts of a trained intent checkpoint: training writes them, the export reads them.
@@ -30,6 +32,8 @@ TASKS = (EMBEDDING, INTENT, TEXT_GENERATION)
 # Triton backends that serve the models (serving/backends/<name>/model.py).
 TEXT_ENCODER_BACKEND = "text_encoder"
 TEXT_GENERATOR_BACKEND = "text_generator"
+# NVIDIA's own, in its images for GPUs; also the engine that manifests of versions for it state.
+VLLM_BACKEND = "vllm"
 
 # Rows that one request may carry, and that Triton may put into one batch. The backend cuts a batch into micro-batches,
 # so a large value costs no padding; it bounds how long one batch keeps the next waiting (0.15 s for short texts on two
@@ -74,6 +78,9 @@ CUMULATIVE_LOGPROB_OUTPUT = "cumulative_logprob"  # FP32 [1]; [n] when not strea
 LOGPROBS_OUTPUT = "logprobs"           # BYTES [1], JSON; [n] when not streamed
 DROPPED_OUTPUT = "num_dropped_messages"  # UINT32, last: messages with "droppable": true that had no room
 INDEX_OUTPUT = "index"                 # INT32: which of the n sequences a streamed response is of
+
+# Words by which the control plane knows in a backend's message that memory was short; Triton has no code for it.
+OUT_OF_MEMORY = "out of memory"
 
 # Tensors of an encoder's ONNX graph. Several texts are packed one after another into a row, so that nearly no
 # computation is spent on padding (docs/decisions/0004).

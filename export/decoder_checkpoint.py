@@ -20,6 +20,7 @@ from transformers import (
 )
 
 from export.errors import UnsupportedModelError
+from export.golden import GOLDEN_TEXT
 from export.sources.checkpoint import weights_format
 from export.sources.gguf import count_gguf_parameters, find_gguf, unpack_gguf
 
@@ -57,6 +58,25 @@ class DecoderCheckpoint:
         added = self.tokenizer.get_added_vocab()
         found.update(added[token] for token in _STOP_TOKENS if token in added)
         return tuple(sorted(found - {None}))
+
+    @property
+    def special_tokens(self) -> dict[str, str | list[str]]:
+        """The tokenizer's special tokens by the names under which chat templates know them, such as bos_token."""
+        return dict(self.tokenizer.special_tokens_map)
+
+    @property
+    def chat_template(self) -> str | None:
+        """The template of conversations, None where the checkpoint has none."""
+        template = self.tokenizer.chat_template
+        # Some checkpoints have one for tools beside it.
+        return template.get("default") if isinstance(template, dict) else template
+
+    @property
+    def prompt_prefix(self) -> str:
+        """The special tokens that the tokenizer itself puts before a text, as text."""
+        bare, whole = (self.tokenizer(GOLDEN_TEXT, add_special_tokens=adds)["input_ids"] for adds in (False, True))
+        start = next((start for start in range(len(whole)) if whole[start:start + len(bare)] == bare), 0)
+        return self.tokenizer.decode(whole[:start], skip_special_tokens=False)
 
     @property
     def generation_defaults(self) -> dict[str, float | int | bool]:

@@ -12,7 +12,14 @@ from pathlib import Path
 
 import onnx
 
-from export.contract import MODEL_FILE, TEXT_GENERATION, TEXT_OUTPUT, TOKENIZER_FILE
+from export.contract import (
+    CHAT_TEMPLATE_FILE,
+    MODEL_FILE,
+    TEXT_GENERATION,
+    TEXT_GENERATOR_BACKEND,
+    TEXT_OUTPUT,
+    TOKENIZER_FILE,
+)
 from export.decoder_builder import CPU, CUDA, build_graph
 from export.decoder_checkpoint import DecoderCheckpoint, check_resources, load_decoder, open_checkpoint
 from export.decoder_prompts import quality_prompts
@@ -30,11 +37,10 @@ from export.manifest import GeneratorManifest, sha256_of
 from export.precision import CUDA_ENGINE
 from export.publish import publish_version, stage_version
 from export.sources.checkpoint import Checkpoint
-from export.succession import check_task
+from export.succession import check_backend, check_task
 from export.triton_config import generator_config
 
 STEPS = ("load checkpoint", "build graph", "ask the original", "quantize", "prove quality", "publish")
-CHAT_TEMPLATE_FILE = "chat_template.jinja"
 # Smallest first; the figures that chose them are in docs/decisions/0008.
 RECIPES = {
     "int8": (QuantizationRecipe(8, 32, "rtn", symmetric=True),),
@@ -72,6 +78,7 @@ def export_decoder(request: GeneratorRequest, on_step: Callable[[str], None] = l
     on_step(STEPS[0])
     with stage_version(request.repository, request.name) as (staging, version):
         check_task(request.repository / request.name, TEXT_GENERATION, TEXT_OUTPUT)
+        check_backend(request.repository / request.name, TEXT_GENERATOR_BACKEND)
         check_resources(request.checkpoint.path, staging)
         work = staging / "work"
         work.mkdir()
@@ -102,11 +109,8 @@ def _ask_original(checkpoint: DecoderCheckpoint, folder: Path) -> QualityReferen
 
 def _write_texts(checkpoint: DecoderCheckpoint, staging: Path) -> None:
     checkpoint.tokenizer.backend_tokenizer.save(str(staging / TOKENIZER_FILE))
-    template = checkpoint.tokenizer.chat_template
-    if isinstance(template, dict):  # Some checkpoints have one for tools beside it.
-        template = template.get("default")
-    if template:
-        (staging / CHAT_TEMPLATE_FILE).write_text(template, encoding="utf-8")
+    if checkpoint.chat_template:
+        (staging / CHAT_TEMPLATE_FILE).write_text(checkpoint.chat_template, encoding="utf-8")
 
 
 def _fit(request: GeneratorRequest, graph: Path, reference: QualityReference, checkpoint: DecoderCheckpoint,
@@ -156,7 +160,8 @@ def _describe(request: GeneratorRequest, checkpoint: DecoderCheckpoint, staging:
         engine=request.engine, precision=request.precision, max_tokens=checkpoint.config.max_position_embeddings,
         layers=checkpoint.config.num_hidden_layers, kv_heads=kv_heads, head_dim=head_dim,
         vocab_size=checkpoint.config.vocab_size, kv_type=_kv_type(staging / MODEL_FILE),
-        stop_token_ids=checkpoint.stop_token_ids, generation_defaults=checkpoint.generation_defaults, quality=quality,
+        stop_token_ids=checkpoint.stop_token_ids, generation_defaults=checkpoint.generation_defaults,
+        special_tokens=checkpoint.special_tokens, prompt_prefix=checkpoint.prompt_prefix, quality=quality,
         created_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         built_with={name: package_version(name) for name in _RECORDED_PACKAGES},
         files={path.name: sha256_of(path) for path in sorted(staging.iterdir())})

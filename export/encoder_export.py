@@ -28,6 +28,7 @@ from export.publish import publish_version, stage_version
 from export.sources.checkpoint import Checkpoint
 from export.succession import check_dimension, check_task
 from export.triton_config import encoder_config
+from export.vllm_arguments import NO_OPTIONS, VllmOptions
 
 STEPS = ("load checkpoint", "trace graph", "fit engine", "write tokenizer", "prove parity", "publish")
 _RECORDED_PACKAGES = ("torch", "transformers", "sentence-transformers", "onnx", "onnxruntime", "openvino")
@@ -45,6 +46,7 @@ class ExportRequest:
     precision: str
     min_cosine: float | None = None  # None: the project's bound, which int8 cannot use
     forced: bool = False             # publish a decoder also when it misses its quality bound
+    vllm: VllmOptions = NO_OPTIONS   # for the engine vllm
 
 
 def export_encoder(request: ExportRequest, on_step: Callable[[str], None] = lambda step: None) -> Path:

@@ -74,10 +74,13 @@ class GeneratorManifest(Manifest):
     kv_heads: int
     head_dim: int
     vocab_size: int
-    kv_type: str                   # element type of keys and values: "float32" or "float16"
+    kv_type: str                   # element type of keys and values: "float32", "float16" or "bfloat16"
     stop_token_ids: tuple[int, ...]
     generation_defaults: dict[str, float | int | bool] = field(default_factory=dict)  # of the checkpoint
-    quality: dict[str, float | int | str] = field(default_factory=dict)  # against the float32 checkpoint
+    special_tokens: dict[str, str | list[str]] = field(default_factory=dict)  # by name, for the chat template
+    prompt_prefix: str = ""        # the special tokens that the tokenizer itself puts before a text
+    # Against the float32 checkpoint; of vLLM, which computes with the checkpoint's own weights, what became of them.
+    quality: dict[str, float | int | str] = field(default_factory=dict)
     golden_token_ids: tuple[int, ...] = ()    # the greedy continuation of the golden text
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from export.contract import TEXT_GENERATION
+from export.contract import TEXT_GENERATION, VLLM_BACKEND
 from export.errors import UnsupportedModelError
 
 # int8 is ONNX Runtime's dynamic quantisation; bf16 is computed by OpenVINO from the float32 graph.
@@ -10,7 +10,9 @@ SUPPORTED = {"openvino": ("fp32", "bf16"), "onnxruntime": ("fp32", "int8")}
 DEFAULT_ENGINE = "openvino"
 # Decoders: int8 and int4 are weights in blocks (MatMulNBits).
 CUDA_ENGINE = "onnxruntime-cuda"
-GENERATOR_SUPPORTED = {"onnxruntime": ("int8", "int4", "fp32"), CUDA_ENGINE: ("fp16", "bf16", "int4")}
+VLLM_ENGINE = VLLM_BACKEND
+GENERATOR_SUPPORTED = {"onnxruntime": ("int8", "int4", "fp32"), CUDA_ENGINE: ("fp16", "bf16", "int4"),
+                       VLLM_ENGINE: ("bf16", "fp16")}
 ENGINES = tuple(dict.fromkeys((*SUPPORTED, *GENERATOR_SUPPORTED)))
 PRECISIONS = ("fp32", "fp16", "bf16", "int8", "int4")
 _BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
@@ -32,8 +34,8 @@ def choose_precision(engine: str, precision: str | None, cpuinfo: Path = _CPUINF
 def choose_format(task: str | None, engine: str | None, precision: str | None) -> tuple[str, str]:
     """Return engine and precision for a model of `task`, None standing for the default of the task.
 
-    A decoder is int8 on CPUs and fp16 on CUDA by default. Raises UnsupportedModelError naming the combinations that
-    exist.
+    A decoder is int8 on CPUs, fp16 on CUDA and bf16 in vLLM by default. Raises UnsupportedModelError naming the
+    combinations that exist.
     """
     if task != TEXT_GENERATION:
         engine = engine or DEFAULT_ENGINE

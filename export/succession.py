@@ -5,7 +5,7 @@ from pathlib import Path
 from export.contract import CONFIG_FILE, version_numbers
 from export.errors import UnsupportedModelError
 from export.manifest import Manifest, read_manifest
-from export.triton_config import embedding_dimension, states_output
+from export.triton_config import embedding_dimension, stated_backend, states_output
 
 
 def check_task(model_dir: Path, task: str, output: str) -> None:
@@ -19,6 +19,15 @@ def check_task(model_dir: Path, task: str, output: str) -> None:
     if config_file.exists() and not states_output(config_file.read_text(encoding="utf-8"), output):
         raise UnsupportedModelError(f"{config_file} has no output {output!r}, which a model of task {task} answers "
                                     "with; export it under another --name, or remove that file")
+
+
+def check_backend(model_dir: Path, backend: str) -> None:
+    """Refuse a version that another of Triton's backends computes: config.pbtxt names one for all versions."""
+    config_file = model_dir / CONFIG_FILE
+    stated = stated_backend(config_file.read_text(encoding="utf-8")) if config_file.exists() else backend
+    if stated != backend:
+        raise UnsupportedModelError(f"{config_file} has Triton's backend {stated!r} serve {model_dir.name}, and this "
+                                    f"export is for the backend {backend!r}; export it under another --name")
 
 
 def check_dimension(model_dir: Path, dimension: int) -> None:

@@ -30,6 +30,7 @@ from export.contract import (
     TEXT_OUTPUT,
     TOKEN_COUNT_OUTPUT,
     TOOLS_INPUT,
+    VLLM_BACKEND,
 )
 
 _ENCODER = """\
@@ -74,13 +75,37 @@ _GENERATOR_OUTPUTS = {
     INDEX_OUTPUT: "TYPE_INT32", DROPPED_OUTPUT: "TYPE_UINT32",
 }
 
+# The tensors are those of NVIDIA's vLLM backend (its auto_complete_config, for which Triton is told not to ask).
+# KIND_MODEL leaves the choice of devices to vLLM.
+_VLLM = """\
+name: "{name}"
+backend: "{backend}"
+max_batch_size: 0
+model_transaction_policy {{ decoupled: true }}
+input [
+{inputs}
+]
+output [
+{outputs}
+]
+instance_group [ {{ count: 1 kind: KIND_MODEL }} ]
+"""
+_OURS = (MESSAGES_INPUT, TOOLS_INPUT, INDEX_OUTPUT, DROPPED_OUTPUT)  # tensors that vLLM's backend lacks
+
+
+def vllm_config(name: str) -> str:
+    """Return the config.pbtxt of a text generator that NVIDIA's vLLM backend serves."""
+    inputs = (_tensor(tensor, kind, 1, "" if tensor == PROMPT_INPUT else " optional: true")
+              for tensor, kind in _GENERATOR_INPUTS.items() if tensor not in _OURS)
+    outputs = (_tensor(tensor, kind, 1 if tensor == INPUT_TOKENS_OUTPUT else -1)
+               for tensor, kind in _GENERATOR_OUTPUTS.items() if tensor not in _OURS)
+    return _VLLM.format(name=name, backend=VLLM_BACKEND, inputs=",\n".join(inputs), outputs=",\n".join(outputs))
+
 
 def generator_config(name: str) -> str:
     """Return the config.pbtxt of a text generator; its tensors are those of Triton's vLLM backend and more."""
-    inputs = (f'  {{ name: "{tensor}" data_type: {kind} dims: [ 1 ] optional: true }}'
-              for tensor, kind in _GENERATOR_INPUTS.items())
-    outputs = (f'  {{ name: "{tensor}" data_type: {kind} dims: [ -1 ] }}'
-               for tensor, kind in _GENERATOR_OUTPUTS.items())
+    inputs = (_tensor(tensor, kind, 1, " optional: true") for tensor, kind in _GENERATOR_INPUTS.items())
+    outputs = (_tensor(tensor, kind, -1) for tensor, kind in _GENERATOR_OUTPUTS.items())
     return _GENERATOR.format(name=name, backend=TEXT_GENERATOR_BACKEND, inputs=",\n".join(inputs),
                              outputs=",\n".join(outputs))
 
@@ -101,6 +126,12 @@ def states_output(config: str, name: str) -> bool:
     return re.search(rf'\{{[^{{}}]*name:\s*"{name}"', config) is not None  # in braces: the model has a name as well
 
 
+def stated_backend(config: str) -> str | None:
+    """Return the backend that a config.pbtxt names, None where it names none."""
+    backend = re.search(r'(?<!\w)backend:\s*"([^"]*)"', config)
+    return backend.group(1) if backend else None
+
+
 def embedding_dimension(config: str) -> int | None:
     """Return the dimension that a config.pbtxt gives the embedding, None where it gives none."""
     output = re.search(rf'name:\s*"{EMBEDDING_OUTPUT}"[^}}]*?dims:\s*\[\s*(\d+)\s*\]', config)
@@ -112,5 +143,9 @@ def _text_encoder_config(name: str, *outputs: str) -> str:
                            outputs="\n".join(outputs), token_count=TOKEN_COUNT_OUTPUT)
 
 
+def _tensor(name: str, data_type: str, size: int, more: str = "") -> str:
+    return f'  {{ name: "{name}" data_type: {data_type} dims: [ {size} ]{more} }}'
+
+
 def _output(name: str, data_type: str, size: int) -> str:
-    return f'  {{ name: "{name}" data_type: {data_type} dims: [ {size} ] }},'
+    return f"{_tensor(name, data_type, size)},"

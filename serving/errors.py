@@ -12,11 +12,12 @@
         │   ├── QueueFullError      as many requests wait as may
         │   ├── QueueTimeoutError   no slot became free in time
         │   └── ComputationError    the model could not be computed for it
+        │       └── OutOfMemoryError    there was no memory for it, also at the second attempt
         ├── VersionLoadError        a version directory cannot be served; the reason says which file
         └── LaunchError             tritonserver cannot be found or started; says the way out
 """
 
-from export.contract import ConchError
+from export.contract import OUT_OF_MEMORY, ConchError
 
 
 class ServingError(ConchError):
@@ -69,6 +70,14 @@ class QueueTimeoutError(GenerateError):
 
 class ComputationError(GenerateError):
     """The model could not be computed for a request."""
+
+
+class OutOfMemoryError(ComputationError):
+    """There was no memory for a computation, also at the second attempt."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} could not be computed: {OUT_OF_MEMORY}; ask again later, shorten the request, or "
+                         "free memory on the machine")
 
 
 class VersionLoadError(ServingError):

@@ -6,8 +6,10 @@ import shutil
 import hypothesis
 import pytest
 
-# The models of these tests are so small that torch's threads would spend their time waiting for each other.
+# The models of these tests are so small that torch's threads would spend their time waiting for each other. Where
+# training asks for all cores they do, but asleep: several tests run at once, and a thread that spins keeps one of them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # No example database: tests write nothing outside their own folder, and a failure prints how to repeat it.
 hypothesis.settings.register_profile("conch", database=None, deadline=None, derandomize=True)

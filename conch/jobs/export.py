@@ -9,6 +9,7 @@ from export.encoder_export import ExportRequest
 from export.manifest import EncoderManifest, GeneratorManifest, Manifest, read_manifest
 from export.precision import choose_format
 from export.sources.fetch import entry_for, fetch_checkpoint
+from export.vllm_arguments import VllmOptions
 
 FETCH = "fetch checkpoint"
 
@@ -21,10 +22,11 @@ def run(arguments: ExportArguments, report: Report) -> dict:
         choose_format(entry.task, arguments.engine, arguments.precision)
     report(0, FETCH)
     checkpoint = fetch_checkpoint(entry, settings.checkpoint_dir)
-    steps = (FETCH, *steps_of(checkpoint.path))
     engine, precision = choose_format(task_of(checkpoint.path), arguments.engine, arguments.precision)
+    steps = (FETCH, *steps_of(checkpoint.path, engine))
     request = ExportRequest(entry, checkpoint, settings.model_repository, arguments.name or entry.alias, engine,
-                            precision, arguments.min_cosine, arguments.force)
+                            precision, arguments.min_cosine, arguments.force,
+                            VllmOptions(settings.gpu_memory_fraction, arguments.context_tokens, arguments.gpus))
     version_dir = export_checkpoint(request, lambda step: report(steps.index(step) / len(steps), step))
     return _describe(read_manifest(version_dir))
 

@@ -117,9 +117,10 @@ def system_info():
 @needs_scope(ADMIN)
 def load_model(body: LoadByIdBody):
     """Load a model as POST /api/v1/models/load does; a device that is not there is an error, not another device."""
-    resolve_device(body.device or services(current_app).settings.device_type or AUTO)
-    services(current_app).lifecycle.load(body.model_id, change(body.reason))
-    return services(current_app).models.describe(body.model_id)
+    found = services(current_app)
+    resolve_device(body.device or found.settings.device_type or AUTO, found.models.is_for_vllm(body.model_id))
+    found.lifecycle.load(body.model_id, change(body.reason))
+    return found.models.describe(body.model_id)
 
 
 @blueprint.post("/unload-model", responses={"200": ModelDescription, **problem_responses(*CHANGE_STATUSES)},

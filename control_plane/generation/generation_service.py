@@ -10,6 +10,7 @@ from control_plane.errors import ConcurrencyError, InferenceTimeoutError, Invali
 from control_plane.generation.openai_answers import Answers
 from control_plane.generation.remote import generate_elsewhere
 from control_plane.generation.request import GenerationEvent, GenerationRequest
+from control_plane.generation.slot_balancer import SlotBalancer
 from control_plane.generation.streams import begin
 from control_plane.generation.tool_calls import ToolCallSplitter
 from control_plane.inference import Inference
@@ -17,6 +18,7 @@ from control_plane.model_registry import KnownModel, ModelRegistry
 from control_plane.observability.inference_observer import InferenceObserver
 from control_plane.observability.request_context import current_request_id
 from control_plane.providers.openai_endpoint import OpenAIEndpoint
+from control_plane.vllm.requests import request_for_vllm
 from export.catalog import RemoteEndpoint
 
 
@@ -34,9 +36,10 @@ class GenerationService:
     """Generates with models in Triton and with servers elsewhere, through one interface."""
 
     def __init__(self, registry: ModelRegistry, inference: Inference, observer: InferenceObserver,
-                 connect: Callable[[RemoteEndpoint], OpenAIEndpoint], limits: GenerationLimits) -> None:
+                 balancer: SlotBalancer, connect: Callable[[RemoteEndpoint], OpenAIEndpoint],
+                 limits: GenerationLimits) -> None:
         self._registry, self._inference, self._observer = registry, inference, observer
-        self._connect, self._limits = connect, limits
+        self._balancer, self._connect, self._limits = balancer, connect, limits
         self._endpoints: dict[RemoteEndpoint, OpenAIEndpoint] = {}
         self._running = threading.BoundedSemaphore(limits.max_concurrent)
 
@@ -114,9 +117,21 @@ class GenerationService:
         if remote:
             endpoint = self._endpoints.setdefault(remote, self._endpoints.get(remote) or self._connect(remote))
             return generate_elsewhere(endpoint, request)
-        events = self._inference.ask(model.name, lambda gateway, route: begin(gateway.generate(
-            model.name, request, route.state.active_version, current_request_id(), limit_s)))
+        events = begin(self._compute(model.name, request, limit_s))
         return _with_prompt(request, events) if request.echo else events
+
+    def _compute(self, name: str, request: GenerationRequest, limit_s: float) -> Iterator[GenerationEvent]:
+        """Yield what a Triton gives; once it has given something, no other is asked."""
+        with self._balancer.hold_slots(request) as choose:
+            yield from self._inference.ask(name, lambda gateway, route: begin(gateway.generate(
+                name, self._as_taken(name, route.state.active_version, request), route.state.active_version,
+                current_request_id(), limit_s)), choose)
+
+    def _as_taken(self, name: str, version: int, request: GenerationRequest) -> GenerationRequest:
+        """Return the request as the backend of a version takes it."""
+        manifest = self._registry.vllm_manifest(name, version)
+        return request if manifest is None else request_for_vllm(request, manifest,
+                                                                 self._registry.chat_template(name, version))
 
 
 def _with_prompt(request: GenerationRequest, events: Iterator[GenerationEvent]) -> Iterator[GenerationEvent]:

@@ -3,14 +3,22 @@
 import json
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Field, StringConstraints, WithJsonSchema
 
 from control_plane.json_schema import whole_number
 
 _Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 _MOST_ANSWERS = 16
 _MOST_STOPS = 64
+_MOST_BIASES = 1024
 _BIGGEST_SEED = 1 << 53  # Beyond that a JSON parser may round.
+
+
+_TOKEN_ID_PATTERN = "^[0-9]{1,9}$"  # noqa: S105 - JSON's keys are strings
+_TokenId = Annotated[str, StringConstraints(pattern=_TOKEN_ID_PATTERN)]
+# pydantic would say patternProperties, of which flask-openapi3 leaves nothing.
+_BIAS_SCHEMA = {"type": "object", "maxProperties": _MOST_BIASES, "propertyNames": {"pattern": _TOKEN_ID_PATTERN},
+                "additionalProperties": {"type": "number", "minimum": -100, "maximum": 100}}
 
 
 def _as_list(value: object) -> object:
@@ -50,6 +58,13 @@ class SamplingFields(BaseModel):
     )] | None = Field(None, description="Strings that end an answer, which does not have them.")
     stop_token_ids: list[whole_number(0)] | None = None
     ignore_eos: bool | None = Field(None, strict=True)
+    min_tokens: whole_number(0) | None = Field(
+        None, description="Tokens before which neither stop nor the model's own end ends an answer.")
+    logit_bias: Annotated[dict[_TokenId, Annotated[_Number, Field(ge=-100, le=100)]], Field(max_length=_MOST_BIASES),
+                          WithJsonSchema(_BIAS_SCHEMA)] | None = Field(
+        None, description="By token id, what is added to the token's logit; -100 all but forbids it.")
+    truncate_prompt_tokens: whole_number(1) | None = Field(
+        None, description="Keep so many of the prompt's last tokens, and no more than there is room for.")
     response_format: ResponseFormat | None = None
     guided_regex: str | None = Field(None, description="A regular expression that the whole answer matches.")
 

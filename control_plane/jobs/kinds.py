@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from control_plane.errors import ControlPlaneError
 from control_plane.generation.query import QueryArguments
-from control_plane.json_schema import only
+from control_plane.json_schema import only, whole_number
 from export.contract import MODEL_NAME_MAX_CHARS, MODEL_NAME_PATTERN
 
 # How often a job is tried whose process dies; an error that it reports itself ends it at once.
@@ -36,14 +36,17 @@ class ExportArguments(BaseModel):
         None, description="Name in the model repository; default the alias.",
         json_schema_extra={"pattern": MODEL_NAME_PATTERN.pattern.replace(r"\Z", "$")})
     precision: Literal["fp32", "fp16", "bf16", "int8", "int4"] | None = Field(
-        None, description="Default: bf16 where the processor has it, else fp32; int8 for text generation.")
-    engine: Literal["openvino", "onnxruntime", "onnxruntime-cuda"] | None = Field(
+        None, description="Default: bf16 where the processor has it, else fp32; int8 for text, bf16 with vllm.")
+    engine: Literal["openvino", "onnxruntime", "onnxruntime-cuda", "vllm"] | None = Field(
         None, description="Default: openvino; onnxruntime for text generation.")
     min_cosine: float | None = Field(
         None, ge=0, le=1, strict=True,
         description="Lowest cosine to sentence-transformers to accept. An int8 embedding model needs one.")
     force: bool = Field(
         False, strict=True, description="Publish text generation that misses its quality bound; its manifest says so.")
+    context_tokens: whole_number(1, 1 << 30) | None = Field(None, description=(
+        "Prompt and answer together, with engine vllm; default as many as the model has positions for."))
+    gpus: whole_number(1, 64) = Field(1, description="GPUs that share the weights, with engine vllm.")
 
 
 class ScoredPair(BaseModel):

@@ -10,7 +10,14 @@ from datetime import datetime
 
 from control_plane.database.leases import Lease, Leases
 from control_plane.database.schema import utc_now
-from control_plane.errors import BusyError, StaleRevisionError, VersionNotFoundError, VersionRefusedError
+from control_plane.errors import (
+    BusyError,
+    InsufficientMemoryError,
+    ModelLoadError,
+    StaleRevisionError,
+    VersionNotFoundError,
+    VersionRefusedError,
+)
 from control_plane.fleet import Fleet
 from control_plane.lifecycle.configuration import ModelConfiguration
 from control_plane.lifecycle.placement import Placement
@@ -38,9 +45,9 @@ class Lifecycle:
         model = self._registry.servable(name)
         with self._hold(model):
             before = self._store.find(model.name)
-            after = replace(before, is_wanted=True, is_resident=True, policy=policy or before.policy,
-                            active_version=before.active_version or model.versions[-1],
-                            last_used_at=_last_use(before))
+            after = self._placed(replace(
+                before, is_wanted=True, is_resident=True, policy=policy or before.policy,
+                active_version=before.active_version or model.versions[-1], last_used_at=_last_use(before)))
             self._require_version(model, after.active_version)
             self._apply(after, before)
             return before if after == before else self._record(before, after, "load", change)
@@ -121,6 +128,10 @@ class Lifecycle:
                 self._apply(after, before)
             return self._record(before, after, "configure", change, detail=after.configuration)
 
+    def relieve(self, name: str) -> list[str]:
+        """Unload idle on-demand models, after `name` ran out of memory; returns which."""
+        return self._residency.relieve(name)
+
     def _switch(self, name: str, version: int, action: str, change: Change, expected_revision: int | None, force: bool,
                 keep_warm: bool | None) -> ModelState:
         model = self._registry.servable(name)
@@ -130,7 +141,7 @@ class Lifecycle:
             _check_revision(before, expected_revision)
             if not force:
                 self._require_same_dimension(model, before.active_version, version)
-            after = _switched(before, version, keep_warm)
+            after = self._placed(_switched(before, version, keep_warm))
             if after == before:
                 return before
             after = replace(after, activated_at=utc_now())
@@ -142,13 +153,28 @@ class Lifecycle:
         now = utc_now()
         for version in set(after.placement(now).versions) - set(before.placement(now).versions):
             self._residency.make_room(after.name, version)
-        self._rollout.apply(after.placement(now), self._rollout.reachable(self._targets(after)), before.placement(now))
+        targets = self._rollout.reachable(self._targets(after))
+        try:
+            self._rollout.apply(after.placement(now), targets, before.placement(now))
+        except InsufficientMemoryError:  # The room was estimated, or belongs to a machine that cannot be seen.
+            if not self.relieve(after.name):
+                raise
+            self._rollout.apply(after.placement(now), targets, before.placement(now))
 
     def _record(self, before: ModelState, after: ModelState, action: str, change: Change,
                 detail: dict | None = None) -> ModelState:
         changed = {name: value for name, value in vars(after).items() if name != "revision"}
         del changed["name"]
         return self._store.change(before, action, change, detail, **changed)
+
+    def _placed(self, state: ModelState) -> ModelState:
+        """Say which targets a model belongs on: those with the backend that it was exported for."""
+        of_vllm = self._registry.is_for_vllm(state.name)
+        targets = self._fleet.holders(of_vllm)
+        if targets == ():
+            has = "has the vLLM backend, for which it was exported" if of_vllm else "has Conch's own backends"
+            raise ModelLoadError(state.name, f"no Triton of CONCH_TRITON_URLS {has} (CONCH_VLLM_TRITONS); add one")
+        return replace(state, targets=targets)
 
     def _targets(self, state: ModelState) -> list[str]:
         return [target for target in self._fleet.names if state.is_placed_on(target)]

@@ -7,6 +7,7 @@ import logging
 from datetime import datetime, timedelta, timezone
 
 from control_plane.database.leases import Leases
+from control_plane.database.schema import utc_now
 from control_plane.errors import ControlPlaneError, InsufficientMemoryError
 from control_plane.fleet import Fleet
 from control_plane.lifecycle.placement import Placement
@@ -20,6 +21,8 @@ from control_plane.model_registry import ModelRegistry
 # (docs/operations.md, "Memory and cores").
 _BASE_BYTES = 200 << 20
 _COPIES = 3
+# What nobody has used for so long gives way to what has just run out of memory.
+_IDLE = timedelta(minutes=1)
 _NEVER = datetime.min.replace(tzinfo=timezone.utc)
 _LOG = logging.getLogger(__name__)
 
@@ -59,6 +62,12 @@ class Residency:
         """Unload the on-demand models that nobody has used for `idle`; returns their names."""
         return [state.name for state in self._least_recently_used()
                 if (state.last_used_at or _NEVER) < now - idle and self.evict(state.name)]
+
+    def relieve(self, model: str) -> list[str]:
+        """Unload the other on-demand models that are idle, after `model` ran out of memory; returns their names."""
+        last = utc_now() - _IDLE
+        return [state.name for state in self._least_recently_used()
+                if state.name != model and (state.last_used_at or _NEVER) < last and self.evict(state.name)]
 
     def evict(self, model: str) -> bool:
         """Take an on-demand model out of memory; the next request brings it back. False when it is being worked on."""

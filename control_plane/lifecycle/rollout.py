@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from control_plane.errors import (
     BrokenModelError,
     ControlPlaneError,
+    InsufficientMemoryError,
     ModelLoadError,
     TritonUnavailableError,
     WrongAnswerError,
@@ -57,7 +58,7 @@ class Rollout:
             return
         self._fleet.on_each(targets, lambda gateway: self.place(gateway, before))
         target, error = next(iter(failures.items()))
-        if not isinstance(error, ControlPlaneError) or len(targets) == 1:
+        if not isinstance(error, ControlPlaneError) or isinstance(error, InsufficientMemoryError) or len(targets) == 1:
             raise error
         raise ModelLoadError(placement.model, f"on {target}: {error}; all {len(targets)} targets are as they were")
 

@@ -1,4 +1,4 @@
-"""Which devices this machine has, and whether a model may run on one. Knows no model's engine but that it has one."""
+"""Which devices this machine has, and whether a model may run on one. Knows of engines only vLLM."""
 
 import subprocess
 from functools import lru_cache
@@ -21,10 +21,19 @@ def cuda_devices() -> tuple[str, ...]:
     return tuple(line.strip() for line in run.stdout.splitlines() if line.strip())
 
 
-def resolve_device(device: str) -> str:
-    """Return the device that a load asked for `device` gets; raises DeviceNotAvailableError and never falls back."""
+def resolve_device(device: str, of_vllm: bool) -> str:
+    """Return the device that a load asked for `device` gets; raises DeviceNotAvailableError and never falls back.
+
+    Whether the Triton of a model for vLLM has a GPU is not asked here: it may be on another machine, and says so.
+    """
+    if of_vllm:
+        if device == CPU:
+            raise DeviceNotAvailableError(device, "the model was exported for vLLM, which computes on a GPU; ask for "
+                                                  "cuda or auto")
+        return CUDA
     if device != CUDA:
         return CPU
     if not cuda_devices():
         raise DeviceNotAvailableError(device, "this machine has no NVIDIA device; ask for cpu or auto")
-    raise DeviceNotAvailableError(device, "the engines of embedding models compute on the CPU; ask for cpu or auto")
+    raise DeviceNotAvailableError(device, "Conch's own backends compute on the CPU; ask for cpu or auto, or export a "
+                                          "text generator with --engine vllm")

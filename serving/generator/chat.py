@@ -4,11 +4,14 @@ Templates are programs that come with a checkpoint: they run in jinja2's sandbox
 them (source: transformers, "Writing a chat template").
 """
 
+import json
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import jinja2
+from jinja2.ext import Extension
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from serving.errors import InvalidGenerationError, VersionLoadError
@@ -17,26 +20,42 @@ TEMPLATE_FILE = "chat_template.jinja"
 ROLES = ("system", "user", "assistant", "tool")
 DROPPABLE = "droppable"  # a key of a message; true lets it be left out of a prompt that is too long
 MAX_MESSAGES = 1000
+# Templates of versions without special tokens, and of tokenisers that lack one of these, find them empty.
+_NO_TOKENS = {"bos_token": "", "eos_token": ""}
+
+
+class _GenerationTag(Extension):
+    """Templates mark what the assistant said as `{% generation %}`, for training; here it means nothing."""
+
+    tags: ClassVar = {"generation"}
+
+    def parse(self, parser: Any) -> Any:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
 class ChatTemplate:
     """The chat template of a version."""
 
-    def __init__(self, source: str, special_tokens: dict[str, str]) -> None:
+    def __init__(self, source: str, special_tokens: Mapping[str, str | list[str]]) -> None:
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True,
-                                                    extensions=["jinja2.ext.loopcontrols"])
+                                                    extensions=["jinja2.ext.loopcontrols", _GenerationTag])
+        environment.filters["tojson"] = _to_json
         environment.globals.update(raise_exception=_raise, strftime_now=_now)
         self._template = environment.from_string(source)
-        self._special_tokens = special_tokens
+        self._special_tokens = {**_NO_TOKENS, **special_tokens}
 
     @classmethod
-    def load(cls, version_dir: Path) -> "ChatTemplate | None":
-        """Read the template of a version, None where it has none; raises VersionLoadError when it is no template."""
+    def load(cls, version_dir: Path, special_tokens: Mapping[str, str | list[str]]) -> "ChatTemplate | None":
+        """Read the template of a version, None where it has none; raises VersionLoadError when it is no template.
+
+        `special_tokens` are those of the tokeniser by their names, such as bos_token.
+        """
         path = version_dir / TEMPLATE_FILE
         if not path.is_file():
             return None
         try:
-            return cls(path.read_text(encoding="utf-8"), {"bos_token": "", "eos_token": ""})
+            return cls(path.read_text(encoding="utf-8"), special_tokens)
         except (jinja2.TemplateError, OSError, ValueError) as error:
             raise VersionLoadError(f"{path} is not a chat template: {error}") from error
 
@@ -76,6 +95,11 @@ def _check(messages: Any) -> None:
 
 def _raise(message: str) -> NoReturn:
     raise jinja2.TemplateError(message)
+
+
+def _to_json(value: Any, **options: Any) -> str:
+    """jinja2's own filter writes what HTML and ASCII need; models were trained on plain JSON."""
+    return json.dumps(value, **{"ensure_ascii": False, **options})
 
 
 def _now(pattern: str) -> str:

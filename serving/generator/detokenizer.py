@@ -13,15 +13,19 @@ class Detokenizer:
     def __init__(self, vocabulary: Vocabulary, parameters: SamplingParameters) -> None:
         self._vocabulary = vocabulary
         self._skipped = vocabulary.special_ids if parameters.skip_special_tokens else frozenset()
+        # Their text is not searched for stop strings, as in vLLM.
+        self._unsearched_tokens = parameters.min_tokens
         self._stops = StopStrings(parameters.stop, parameters.include_stop_str_in_output)
         # Bytes that are no UTF-8 become U+FFFD, as in the tokenizers library.
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def add(self, token: int) -> tuple[str, bool]:
         """Return the text that is certain now, and whether a stop string ends it."""
+        self._unsearched_tokens -= 1
         if token in self._skipped:
             return "", False
-        return self._stops.add(self._decoder.decode(self._vocabulary.token_bytes[token]))
+        text = self._decoder.decode(self._vocabulary.token_bytes[token])
+        return (text, False) if self._unsearched_tokens >= 0 else self._stops.add(text)
 
     def finish(self) -> str:
         """Return what was held back, for a sequence that ends without a stop string; one may still be in it."""

@@ -7,9 +7,10 @@ every running sequence, so that a long prompt delays the others by a chunk at mo
 import threading
 import time
 
-from serving.errors import ComputationError, GenerateError, QueueFullError, QueueTimeoutError
+from serving.errors import ComputationError, GenerateError, OutOfMemoryError, QueueFullError, QueueTimeoutError
 from serving.generator.events import CANCELLED, FAILED, GenerationEvent, GenerationRequest
 from serving.generator.limits import EngineLimits
+from serving.generator.memory import compute_twice, is_out_of_memory
 from serving.generator.scheduler import WaitingQueue, chunk_tokens
 from serving.generator.sequence import Sequence
 from serving.generator.session import DecoderSession
@@ -109,9 +110,11 @@ class Engine:
             return
         remaining = len(sequence.prompt) - sequence.length
         try:
-            logits = slots.fill(chunk_tokens(remaining, self.limits, bool(slots.running)))
+            logits = compute_twice(
+                lambda: slots.fill(chunk_tokens(remaining, self.limits, bool(slots.running))), slots.trim,
+                lambda: slots.fill(chunk_tokens(remaining, self.limits, others_run=True)))
         except Exception as error:  # Whatever the runtime raises, the others go on.
-            self._end(sequence, FAILED, ComputationError(f"the prompt could not be computed: {error}"))
+            self._end(sequence, FAILED, _failure("the prompt", error))
             return
         if sequence.length == len(sequence.prompt):
             slots.join()
@@ -123,14 +126,24 @@ class Engine:
         if not running:
             return
         try:
-            logits = self._slots.decode()
-        except Exception as error:  # The runtime does not say whose fault it is; the next requests may go well.
-            self._slots.forget()
-            for sequence in running:
-                self._end(sequence, FAILED, ComputationError(f"the next token could not be computed: {error}"))
+            logits = compute_twice(self._slots.decode, self._slots.trim, self._slots.decode)
+        except Exception as error:
+            self._end_failed(running, error)
             return
         for row, sequence in enumerate(running):
             self._advance(sequence, logits[row])
+
+    def _end_failed(self, running: list[Sequence], error: Exception) -> None:
+        """End whom a failed step costs: all, as the runtime does not say whose fault it is.
+
+        Where memory ran out only the youngest goes, which makes the next step smaller.
+        """
+        if is_out_of_memory(error):
+            running = [max(running, key=lambda sequence: sequence.arrived_s)]
+        else:
+            self._slots.forget()
+        for sequence in running:
+            self._end(sequence, FAILED, _failure("the next token", error))
 
     def _advance(self, sequence: Sequence, logits) -> None:
         try:
@@ -169,6 +182,12 @@ class Engine:
 
     def _filling(self) -> list[Sequence]:
         return [] if self._slots.filling is None else [self._slots.filling]
+
+
+def _failure(what: str, error: Exception) -> ComputationError:
+    if is_out_of_memory(error):
+        return OutOfMemoryError(what)
+    return ComputationError(f"{what} could not be computed: {error}")
 
 
 def _unloaded() -> ComputationError:

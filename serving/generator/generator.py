@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from export.contract import MODEL_FILE
+from export.contract import MODEL_FILE, OUT_OF_MEMORY
 from export.manifest import GeneratorManifest, ManifestError, read_manifest, verify_files
 from serving.errors import InvalidGenerationError, PromptTooLongError, VersionLoadError
 from serving.generator.chat import ChatTemplate, droppable
 from serving.generator.constraints import GrammarCompiler
 from serving.generator.engine import Engine
 from serving.generator.events import GenerationEvent, GenerationRequest
-from serving.generator.limits import EngineLimits, EngineSettings, plan_limits
+from serving.generator.limits import MIB, EngineLimits, EngineSettings, plan_limits
 from serving.generator.sampling_parameters import SamplingParameters, parse_sampling_parameters
 from serving.generator.session import DecoderSession, open_graph
 from serving.generator.statistics import GenerationStatistics
@@ -50,8 +50,15 @@ class TextGenerator:
         graph = open_graph(version_dir / MODEL_FILE, threads)
         limits = plan_limits(settings, manifest.max_tokens, graph.token_bytes)
         vocabulary = Vocabulary(version_dir, graph.vocab_size, manifest.stop_token_ids)
-        session = DecoderSession(graph, limits.slots, limits.context_tokens)
-        return cls(manifest, vocabulary, ChatTemplate.load(version_dir), Engine(session, vocabulary, limits))
+        template = ChatTemplate.load(version_dir, manifest.special_tokens)
+        try:
+            session = DecoderSession(graph, limits.slots, limits.context_tokens)
+        except MemoryError as error:
+            raise VersionLoadError(
+                f"{OUT_OF_MEMORY}: {limits.slots} slots of {limits.context_tokens} tokens take "
+                f"{limits.cache_bytes / MIB:.0f} MiB for their keys and values; unload other models, or set memory_mb, "
+                "slots or context_tokens of config.pbtxt lower") from error
+        return cls(manifest, vocabulary, template, Engine(session, vocabulary, limits))
 
     @property
     def limits(self) -> EngineLimits:
@@ -76,11 +83,13 @@ class TextGenerator:
     def render_to_fit(self, messages: Any, tools: Any, sampling: Mapping[str, Any]) -> tuple[str, int]:
         """Return the prompt of a conversation, and how many of its messages were left out to leave room for the answer.
 
-        Only messages with `droppable` are left out, the oldest first. Raises GenerateError as `prepare` does.
+        Only messages with `droppable` are left out, the oldest first. The answer's room is max_tokens, but no more than
+        half of the context: who asks for as much as there may be means no empty prompt. Raises GenerateError as
+        `prepare` does.
         """
         places = droppable(messages)
         answer_tokens = parse_sampling_parameters(sampling, self.manifest.generation_defaults).max_tokens
-        room = max(0, self.limits.context_tokens - answer_tokens)
+        room = self.limits.context_tokens - min(answer_tokens, self.limits.context_tokens // 2)
 
         def render(dropped: int) -> str:
             left_out = set(places[:dropped])
@@ -153,7 +162,9 @@ class TextGenerator:
         return tokens
 
     def _check_token_ids(self, parameters: SamplingParameters) -> None:
-        for token in parameters.stop_token_ids:
-            if not 0 <= token < self._vocabulary.size:
-                raise InvalidGenerationError(f"stop_token_ids has {token}, but the model's tokens are 0 to "
-                                             f"{self._vocabulary.size - 1}")
+        named = {"stop_token_ids": parameters.stop_token_ids, "logit_bias": dict(parameters.logit_bias)}
+        for name, tokens in named.items():
+            for token in tokens:
+                if not 0 <= token < self._vocabulary.size:
+                    raise InvalidGenerationError(f"{name} has {token}, but the model's tokens are 0 to "
+                                                 f"{self._vocabulary.size - 1}")

@@ -13,6 +13,8 @@ MAX_STOP_CHARS = 256
 MAX_LOGPROBS = 20
 MAX_SEQUENCES = 16
 MAX_GRAMMAR_CHARS = 100_000
+MAX_BIASED_TOKENS = 1024
+MAX_BIAS = 100                        # OpenAI's API reference, "logit_bias"
 _WORDS = {"true": True, "false": False}
 
 
@@ -30,10 +32,12 @@ class SamplingParameters:
     frequency_penalty: float = 0.0
     seed: int | None = None
     max_tokens: int = 16
+    min_tokens: int = 0               # before these nothing ends an answer but a finished grammar
     stop: tuple[str, ...] = ()
     stop_token_ids: tuple[int, ...] = ()
     include_stop_str_in_output: bool = False
     ignore_eos: bool = False
+    logit_bias: tuple[tuple[int, float], ...] = ()  # token ids and what is added to their logits
     logprobs: int | None = None       # likeliest tokens to tell of, besides the chosen one
     skip_special_tokens: bool = True
     truncate_prompt_tokens: int | None = None
@@ -56,7 +60,11 @@ def parse_sampling_parameters(given: Mapping[str, Any], defaults: Mapping[str, A
     for name, value in {**known, **given}.items():
         if value is not None:
             values.update(_READERS[name](name, value))
-    return SamplingParameters(**values)
+    parameters = SamplingParameters(**values)
+    if parameters.min_tokens > parameters.max_tokens:
+        raise InvalidGenerationError(f"min_tokens is {parameters.min_tokens} but max_tokens is "
+                                     f"{parameters.max_tokens}; give at most as many")
+    return parameters
 
 
 def _number(low: float, high: float) -> Callable[[str, Any], dict]:
@@ -101,6 +109,17 @@ def _token_ids(name: str, value: Any) -> dict:
     return {name: tuple(ids)}
 
 
+def _logit_bias(name: str, value: Any) -> dict:
+    if not isinstance(value, dict) or len(value) > MAX_BIASED_TOKENS:
+        raise InvalidGenerationError(f"{name} is {_shown(value)}; give an object of at most {MAX_BIASED_TOKENS} token "
+                                     f"ids, each with a number from -{MAX_BIAS} to {MAX_BIAS}")
+    biases = {_int(token): _float(bias) for token, bias in value.items()}
+    if None in biases or not all(bias is not None and abs(bias) <= MAX_BIAS for bias in biases.values()):
+        raise InvalidGenerationError(f"{name} is {_shown(value)}; give token ids, each with a number from -{MAX_BIAS} "
+                                     f"to {MAX_BIAS}")
+    return {name: tuple(biases.items())}
+
+
 def _guided(name: str, value: Any) -> dict:
     if not isinstance(value, dict) or len(value) != 1 or not set(value) <= {"json", "regex"}:
         raise InvalidGenerationError(f'{name} is {_shown(value)}; give {{"json": SCHEMA}} or {{"regex": PATTERN}}')
@@ -138,8 +157,10 @@ _READERS: dict[str, Callable[[str, Any], dict]] = {
     "n": _integer(1, MAX_SEQUENCES), "temperature": _number(0, 100), "top_k": _integer(-1, 1 << 31),
     "top_p": _number(1e-9, 1), "min_p": _number(0, 1), "repetition_penalty": _number(0.01, 100),
     "presence_penalty": _number(-2, 2), "frequency_penalty": _number(-2, 2),
-    "seed": _integer(-(1 << 63), (1 << 63) - 1), "max_tokens": _integer(1, 1 << 31), "stop": _stop,
+    "seed": _integer(-(1 << 63), (1 << 63) - 1), "max_tokens": _integer(1, 1 << 31),
+    "min_tokens": _integer(0, 1 << 31), "stop": _stop,
     "stop_token_ids": _token_ids, "include_stop_str_in_output": _switch, "ignore_eos": _switch,
+    "logit_bias": _logit_bias,
     "logprobs": _integer(0, MAX_LOGPROBS), "skip_special_tokens": _switch,
     "truncate_prompt_tokens": _integer(1, 1 << 31), "guided_decoding": _guided,
 }

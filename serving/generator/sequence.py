@@ -7,6 +7,7 @@ import numpy as np
 from serving.errors import ComputationError
 from serving.generator.detokenizer import Detokenizer
 from serving.generator.events import LENGTH, STOP, GenerationEvent, GenerationRequest
+from serving.generator.logit_rules import LogitBias, MinimumLength
 from serving.generator.penalties import Penalties
 from serving.generator.sampling import TokenLogprob, TokenSampler, likeliest
 from serving.generator.vocabulary import Vocabulary
@@ -28,7 +29,9 @@ class Sequence:
         self._context_tokens = context_tokens
         self._stop_ids = {*parameters.stop_token_ids, *(() if parameters.ignore_eos else vocabulary.stop_token_ids)}
         self._sampler = TokenSampler(parameters, index)
+        self._bias = LogitBias(parameters)
         self._penalties = Penalties(parameters, request.prompt)
+        self._minimum = MinimumLength(parameters.min_tokens, self._stop_ids)
         self._constraint = request.constraint.copy() if request.constraint else None
         self._detokenizer = Detokenizer(vocabulary, parameters)
         self._logprobs: list[list[TokenLogprob]] = []
@@ -54,20 +57,28 @@ class Sequence:
     def _choose(self, logits: np.ndarray) -> int:
         if not np.isfinite(logits.max()):
             raise ComputationError("the model computed no numbers for this request; export the model again")
-        raw = logits
-        if self._constraint or not self._penalties.are_off:
-            logits = logits.copy()
-            self._penalties.apply(logits)
-            if self._constraint:
-                self._constraint.apply(logits)
-        token = self._sampler.choose(logits)
+        token = self._sampler.choose(self._adjusted(logits))
         if self._parameters.logprobs is not None:
-            self._logprobs.append(likeliest(raw, token, self._parameters.logprobs))
+            self._logprobs.append(likeliest(logits, token, self._parameters.logprobs))
             self._cumulative_logprob += self._logprobs[-1][0].logprob
         self._penalties.count(token)
         if self._constraint:
             self._constraint.accept(token)
         return token
+
+    def _adjusted(self, logits: np.ndarray) -> np.ndarray:
+        """Return the logits that the request's rules leave, in vLLM's order; the model's own stay as they are."""
+        is_short = self._minimum.holds(self.token_count)
+        if self._constraint is None and self._penalties.are_off and self._bias.is_off and not is_short:
+            return logits
+        logits = logits.copy()
+        self._bias.apply(logits)
+        self._penalties.apply(logits)
+        if self._constraint:
+            self._constraint.apply(logits)
+        if is_short:
+            self._minimum.apply(logits)
+        return logits
 
     def _is_complete(self) -> bool:
         return self._constraint is not None and self._constraint.is_complete

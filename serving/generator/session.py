@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
+from export.contract import OUT_OF_MEMORY
 from serving.errors import VersionLoadError
+from serving.generator.memory import is_out_of_memory
 
 INPUT_IDS, ATTENTION_MASK, POSITION_IDS, LOGITS = "input_ids", "attention_mask", "position_ids", "logits"
 _PAST, _PRESENT = "past_key_values", "present"
@@ -47,7 +49,8 @@ def open_graph(model_file: Path, threads: int) -> DecoderGraph:
     try:
         session = onnxruntime.InferenceSession(model_file, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions have no common base of their own.
-        raise VersionLoadError(f"{model_file} cannot be opened: {error}") from error
+        reason = f"{OUT_OF_MEMORY}; unload other models" if is_out_of_memory(error) else error
+        raise VersionLoadError(f"{model_file} cannot be opened: {reason}") from error
     inputs = {item.name: item for item in session.get_inputs()}
     caches = tuple(name for name in inputs if name.startswith(_PAST))
     vocab_size = session.get_outputs()[0].shape[-1]
@@ -109,6 +112,19 @@ class DecoderSession:
             kept = cache[one, :, :tokens].copy()
             cache[one, :, :tokens] = cache[other, :, :tokens]
             cache[other, :, :tokens] = kept
+
+    def trim(self) -> None:
+        """Give back the work memory of computations that are over; what the slots hold stays."""
+        self._bindings.clear()
+        graph = self.graph
+        options = onnxruntime.RunOptions()
+        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        # The runtime's arena shrinks at the end of a run only, so this is the smallest one: a token outside the slots.
+        feeds = {name: np.zeros((1, graph.kv_heads, 0, graph.head_dim), graph.cache_type) for name in self._caches}
+        feeds |= {INPUT_IDS: np.zeros((1, 1), np.int64), ATTENTION_MASK: np.ones((1, 1), np.int64)}
+        if graph.takes_positions:
+            feeds[POSITION_IDS] = np.zeros((1, 1), np.int64)
+        graph.session.run([LOGITS], feeds, options)
 
     def _run(self, binding, tokens: np.ndarray, mask: np.ndarray, positions: np.ndarray) -> None:
         _bind(binding.bind_input, INPUT_IDS, tokens)

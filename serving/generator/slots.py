@@ -83,6 +83,10 @@ class SlotTable:
         self.running[row] = self.running[last]
         self.running.pop()
 
+    def trim(self) -> None:
+        """Free what computing has left behind; prompts that are computed lie in the slots and cost nothing more."""
+        self._session.trim()
+
     def forget(self) -> None:
         """Forget every computed prompt, after a computation that failed half-way."""
         self._computed = [_NOTHING] * self._session.slots

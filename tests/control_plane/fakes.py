@@ -205,14 +205,14 @@ def publish_intent(repository: Path, name: str, version: int = 1, labels: Sequen
     return version_dir
 
 
-def publish_generator(repository: Path, name: str, version: int = 1) -> Path:
-    """Write a version of a text generator without weights and return its directory."""
+def publish_generator(repository: Path, name: str, version: int = 1, **facts: object) -> Path:
+    """Write a version of a text generator without weights and return its directory; `facts` go into its manifest."""
     version_dir = repository / name / str(version)
     version_dir.mkdir(parents=True)
     (repository / name / CONFIG_FILE).write_text(CONFIG, encoding="utf-8")
-    GeneratorManifest(
-        model=name, version=version, task="text-generation", source="hub:org/writer", revision=None,
-        engine="onnxruntime", precision="int8", max_tokens=128, golden_text=GOLDEN_TEXT, layers=2, kv_heads=1,
-        head_dim=4, vocab_size=256, kv_type="float32", stop_token_ids=(0,),
-        golden_token_ids=tuple(map(ord, GOLDEN_TEXT))).write(version_dir)
+    GeneratorManifest(**{
+        "model": name, "version": version, "task": "text-generation", "source": "hub:org/writer", "revision": None,
+        "engine": "onnxruntime", "precision": "int8", "max_tokens": 128, "golden_text": GOLDEN_TEXT, "layers": 2,
+        "kv_heads": 1, "head_dim": 4, "vocab_size": 256, "kv_type": "float32", "stop_token_ids": (0,),
+        "golden_token_ids": tuple(map(ord, GOLDEN_TEXT)), **facts}).write(version_dir)
     return version_dir

@@ -39,3 +39,9 @@ def test_targets_work_at_once(fleet):
     together = threading.Barrier(3, timeout=LIMIT_S)
     outcomes = fleet.on_each(fleet.names, lambda gateway: together.wait())
     assert sorted(outcomes.values()) == [0, 1, 2]
+
+
+def test_models_for_vllm_have_targets_of_their_own(tmp_path, fleet):
+    assert (fleet.holders(of_vllm=False), fleet.holders(of_vllm=True)) == (None, ())
+    mixed = Fleet([FakeGateway(tmp_path, name) for name in ("one:1", "gpu:1", "two:1")], vllm=["gpu:1"])
+    assert (mixed.holders(of_vllm=False), mixed.holders(of_vllm=True)) == (("one:1", "two:1"), ("gpu:1",))

@@ -10,6 +10,7 @@ from control_plane.errors import (
     InferenceError,
     InferenceRejectedError,
     InferenceTimeoutError,
+    InsufficientMemoryError,
     ModelLoadError,
     ModelNotLoadedError,
     TritonUnavailableError,
@@ -156,3 +157,10 @@ def test_an_on_demand_model_that_cannot_be_loaded_says_why(world):
     with pytest.raises(ModelLoadError, match="no room"):
         world.inference().embed("tiny", ["a"])
     assert not world.state().is_resident
+
+
+def test_a_target_that_runs_out_of_memory_costs_no_request_where_another_has_some(world, inference):
+    world.gateways[1].failures["embed"] = InsufficientMemoryError("tiny", "out of memory")
+    for _ in range(6):
+        assert inference.embed("tiny", ["a"]).model_version == "1"
+    assert _answered(world)["two:1"] == 0

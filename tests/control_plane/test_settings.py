@@ -19,6 +19,8 @@ GIVEN = {
     "CONCH_TRITON_GRPC_PORT": ("83", "triton_grpc_port", 83),
     "CONCH_TRITON_METRICS_PORT": ("84", "triton_metrics_port", 84),
     "CONCH_TRITON_URLS": ("one:8001, two:8001", "triton_urls", ("one:8001", "two:8001")),
+    "CONCH_TRITON_METRICS_URLS": ("one:8002", "triton_metrics_urls", ("one:8002",)),
+    "CONCH_VLLM_TRITONS": ("127.0.0.1:8001", "vllm_tritons", ("127.0.0.1:8001",)),
     "CONCH_TRITON_SECRET": ("s3cr3t", "triton_secret", "s3cr3t"),
     "CONCH_PRIVACY_KEY": ("0123456789abcdef", "privacy_key", "0123456789abcdef"),
     "CONCH_DATABASE_URL": ("mysql+pymysql://u:p@host/conch", "database_url", "mysql+pymysql://u:p@host/conch"),
@@ -30,6 +32,7 @@ GIVEN = {
     "MAX_MEMORY_USAGE": ("75", "max_memory_usage", 75.0),
     "MIN_MEMORY_GB": ("2", "min_memory_gb", 2.0),
     "CPU_THREADS": ("2", "cpu_threads", 2),
+    "GPU_MEMORY_FRACTION": ("0.8", "gpu_memory_fraction", 0.8),
     "MAX_PROCESSES": ("3", "max_processes", 3),
     "MAX_WORKERS": ("5", "max_workers", 5),
     "CONCH_INFERENCE_TIMEOUT_S": ("2.5", "inference_timeout_s", 2.5),
@@ -50,6 +53,7 @@ GIVEN = {
     "CONCH_MAX_TEXTS": ("10", "max_texts", 10),
     "CONCH_MAX_TEXT_CHARS": ("11", "max_text_chars", 11),
     "CONCH_MAX_BODY_BYTES": ("12", "max_body_bytes", 12),
+    "CONCH_CLIENT_TIMEOUT_S": ("1.5", "client_timeout_s", 1.5),
     "CONCH_MAX_CONCURRENT_REQUESTS": ("13", "max_concurrent_requests", 13),
     "CONCH_RATE_LIMIT": ("600/minute", "rate_limit", "600/minute"),
     "CONCH_RATE_LIMIT_STORAGE": ("redis://host:6379", "rate_limit_storage", "redis://host:6379"),
@@ -169,6 +173,22 @@ def test_several_tritons_are_called_where_they_run():
     assert Settings(triton_urls=("one:8001", "two:8001")).triton_addresses == ("one:8001", "two:8001")
 
 
+@pytest.mark.parametrize(("settings", "pages"), [
+    (Settings(), {"127.0.0.1:8001": "127.0.0.1:8002"}),
+    (Settings(triton_urls=("one:8001", "[::1]:8001"), triton_metrics_port=9),
+     {"one:8001": "one:9", "[::1]:8001": "[::1]:9"}),
+    (Settings(triton_urls=("one:1", "one:2"), triton_metrics_urls=("one:3", "one:4")),
+     {"one:1": "one:3", "one:2": "one:4"}),
+])
+def test_metrics_are_on_each_tritons_host_unless_stated(settings, pages):
+    assert settings.triton_metrics_addresses == pages
+
+
+def test_metrics_are_stated_for_every_triton_or_for_none():
+    with pytest.raises(SettingsError, match=r"CONCH_TRITON_METRICS_URLS names 1 endpoints, but there are 2 Tritons"):
+        load_settings({"CONCH_TRITON_URLS": "one:8001,two:8001", "CONCH_TRITON_METRICS_URLS": "one:8002"})
+
+
 def test_what_is_secret_or_may_hold_a_password_is_not_shown():
     variables = {"CONCH_TRITON_SECRET": "s3cr3t", "CONCH_PRIVACY_KEY": "hunter0",
                  "CONCH_DATABASE_URL": "mysql+pymysql://user:hunter2@host/conch",
@@ -176,3 +196,17 @@ def test_what_is_secret_or_may_hold_a_password_is_not_shown():
     shown = repr(load_settings({**variables, "CONCH_HTTP_PORT": "4711"}))
     assert "4711" in shown
     assert not re.search("s3cr3t|hunter", shown)
+
+
+@pytest.mark.parametrize("text", ["0", "-0.1", "1.01", "2", "nan", "half"])
+def test_a_share_of_memory_is_above_0_and_at_most_1(text):
+    with pytest.raises(SettingsError, match=f"GPU_MEMORY_FRACTION='{text}' must be a number above 0"):
+        load_settings({"GPU_MEMORY_FRACTION": text})
+    assert load_settings({"GPU_MEMORY_FRACTION": "1"}).gpu_memory_fraction == 1
+
+
+def test_a_triton_for_vllm_must_be_one_of_the_tritons():
+    urls = {"CONCH_TRITON_URLS": "one:8001,gpu:8001"}
+    assert load_settings({**urls, "CONCH_VLLM_TRITONS": "gpu:8001"}).vllm_tritons == ("gpu:8001",)
+    with pytest.raises(SettingsError, match="CONCH_VLLM_TRITONS names other:1, which CONCH_TRITON_URLS does not"):
+        load_settings({**urls, "CONCH_VLLM_TRITONS": "gpu:8001,other:1"})

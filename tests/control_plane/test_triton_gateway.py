@@ -12,6 +12,7 @@ from control_plane.errors import (
     InferenceError,
     InferenceRejectedError,
     InferenceTimeoutError,
+    InsufficientMemoryError,
     ModelLoadError,
     ModelNotLoadedError,
     TritonUnavailableError,
@@ -128,7 +129,9 @@ def test_no_request_is_larger_than_the_models_own_limit(gateway, stub, rows, siz
     (Status.UNAVAILABLE, "Socket closed", TritonUnavailableError, "is not available: Socket closed"),
     (Status.DEADLINE_EXCEEDED, "Deadline Exceeded", InferenceTimeoutError, "'tiny' did not answer within 10 s"),
     (Status.INTERNAL, "Stub process 'tiny_0' is not healthy.", BrokenModelError, "'tiny' has broken down in Triton at"),
-    (Status.INTERNAL, "out of memory", InferenceError, "^model 'tiny': out of memory$"),
+    (Status.INTERNAL, "the prompt could not be computed: out of memory", InsufficientMemoryError,
+     "^model 'tiny' does not fit into memory: the prompt could not be computed: out of memory$"),
+    (Status.INTERNAL, "no", InferenceError, "^model 'tiny': no$"),
     (Status.UNKNOWN, "?", InferenceError, "'tiny'"),
     (Status.RESOURCE_EXHAUSTED, "queue is full", InferenceError, "queue is full"),
     (Status.CANCELLED, "cancelled", InferenceError, "cancelled"),
@@ -166,6 +169,12 @@ def test_refusal_gives_tritons_reason(gateway, stub, call):
     stub.failure = (Status.INTERNAL, "failed to load 'tiny', no version is available")
     with pytest.raises(ModelLoadError, match="model 'tiny': failed to load 'tiny', no version is available"):
         call(gateway)
+
+
+def test_a_load_that_finds_no_memory_is_named_for_it(gateway, stub):
+    stub.failure = (Status.INTERNAL, "failed to load 'tiny': out of memory: 8 slots take 768 MiB")
+    with pytest.raises(InsufficientMemoryError, match="out of memory: 8 slots take 768 MiB"):
+        gateway.load("tiny", CONFIG)
 
 
 @load_and_unload

@@ -52,11 +52,12 @@ def _inputs(request) -> dict:
 def _response(outputs: dict) -> service_pb2.ModelStreamInferResponse:
     response = service_pb2.ModelStreamInferResponse(error_message=outputs.pop("error_message", ""))
     for name, value in outputs.items():
-        is_text = isinstance(value, str)
-        response.infer_response.outputs.add(name=name, datatype="BYTES" if is_text else "UINT32", shape=[1])
+        values = value if isinstance(value, list) else [value]
+        is_text = isinstance(values[0], str)
+        response.infer_response.outputs.add(name=name, datatype="BYTES" if is_text else "UINT32", shape=[len(values)])
         response.infer_response.raw_output_contents.append(
-            serialize_byte_tensor(np.array([value.encode()], object)).item() if is_text
-            else np.array([value], np.uint32).tobytes())
+            serialize_byte_tensor(np.array([text.encode() for text in values], object)).item() if is_text
+            else np.array(values, np.uint32).tobytes())
     return response
 
 
@@ -102,6 +103,23 @@ def test_answers_are_counted_each_for_itself(gateway, triton):
     pieces = list(_generate(gateway, GenerationRequest(prompt="从前")))
     assert [(piece.index, piece.completion_tokens) for piece in pieces] == [(0, 1), (1, 2), (0, 4)]
     assert triton.asked[0]["text_input"] == "从前"
+
+
+def test_all_answers_of_vllms_responses_are_told_and_each_ends_once(gateway, triton):
+    triton.answers = [
+        {"text_output": ["a", "x"], "finish_reason": ["None", "None"], "num_input_tokens": 5,
+         "num_output_tokens": [1, 2]},
+        {"text_output": ["b", ""], "finish_reason": ["None", "stop"], "num_input_tokens": 5,
+         "num_output_tokens": [1, 1]},
+        {"text_output": ["c", ""], "finish_reason": ["length", "stop"], "num_input_tokens": 5,
+         "num_output_tokens": [1, 0]}]
+    pieces = list(_generate(gateway, GenerationRequest(prompt="从前", sampling={"n": 2, "logprobs": 0})))
+    assert [(piece.index, piece.text, piece.finish_reason, piece.prompt_tokens, piece.completion_tokens)
+            for piece in pieces] == [(0, "a", None, 5, 1), (1, "x", None, 5, 2), (0, "b", None, 5, 2),
+                                     (1, "", "stop", 5, 3), (0, "c", "length", 5, 3)]
+    [asked] = triton.asked
+    assert {name for name, value in asked.items() if value is True} == {
+        "stream", "return_finish_reason", "return_num_input_tokens", "return_num_output_tokens", "return_logprobs"}
 
 
 def test_logprobs_come_in_openais_shape_with_the_tokens_ids(gateway, triton):

@@ -5,12 +5,13 @@ import dataclasses
 import pytest
 
 from export.catalog import CatalogEntry
-from export.checkpoint_export import export_checkpoint, task_of
+from export.checkpoint_export import export_checkpoint, steps_of, task_of
 from export.contract import EMBEDDING, INTENT, TEXT_GENERATION
 from export.encoder_export import ExportRequest
 from export.errors import UnsupportedModelError
 from export.manifest import read_manifest
 from export.sources.checkpoint import Checkpoint
+from export.vllm_arguments import VllmOptions
 from tests.export.checkpoints import build_intent_checkpoint
 from tests.export.decoders import build_decoder
 
@@ -40,3 +41,17 @@ def test_a_decoder_becomes_a_generator_and_a_waived_proof_is_for_decoders_only(s
         export_checkpoint(_request(decoder, tmp_path / "repository", min_cosine=0.9))
     with pytest.raises(UnsupportedModelError, match=r"never waived; leave --force out"):
         export_checkpoint(dataclasses.replace(_request(small_checkpoint, tmp_path / "repository"), forced=True))
+
+
+def test_a_decoder_for_vllm_is_exported_in_the_steps_that_are_told(tmp_path):
+    decoder, steps = build_decoder(tmp_path / "decoder"), []
+    request = dataclasses.replace(_request(decoder, tmp_path / "repository"), engine="vllm", precision="bf16")
+    assert read_manifest(export_checkpoint(request, steps.append)).engine == "vllm"
+    assert tuple(steps) == steps_of(decoder, "vllm")
+
+
+def test_what_only_vllm_has_is_refused_for_other_engines(small_checkpoint, tmp_path):
+    for options in (VllmOptions(context_tokens=8), VllmOptions(gpus=2)):
+        request = dataclasses.replace(_request(small_checkpoint, tmp_path / "repository"), vllm=options)
+        with pytest.raises(UnsupportedModelError, match=r"leave --context-tokens and --gpus out"):
+            export_checkpoint(request)

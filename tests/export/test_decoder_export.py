@@ -18,6 +18,7 @@ from export.golden import GOLDEN_TEXT
 from export.manifest import GeneratorManifest, read_manifest, verify_files
 from export.sources.checkpoint import Checkpoint
 from export.triton_config import generator_config
+from serving.generator.chat import ChatTemplate
 from tests.export.checkpoints import edit_json
 from tests.export.decoders import CHAT_TEMPLATE, CONTEXT, FAMILIES, VOCABULARY, build_decoder
 from tests.tolerances import FP32_RELATIVE_ERROR
@@ -80,6 +81,21 @@ def test_a_version_says_what_it_is_where_it_came_from_and_how_close_it_is(export
     assert manifest.quality["positions"] > 300
     assert (version / CHAT_TEMPLATE_FILE).read_text() == CHAT_TEMPLATE
     assert (version.parent / CONFIG_FILE).read_text() == generator_config("mine")
+
+
+def test_a_version_renders_conversations_as_the_checkpoints_tokenizer_does(tmp_path):
+    checkpoint = build_decoder(tmp_path / "checkpoint")
+    edit_json(checkpoint / "tokenizer_config.json", additional_special_tokens=["<|endoftext|>"])
+    (checkpoint / "chat_template.jinja").write_text(
+        "{{ bos_token }}{% for message in messages %}{{ message.content }}{{ eos_token }}{% endfor %}"
+        "{{ additional_special_tokens | join }}{{ tools | tojson }}")
+    version = export_to(tmp_path / "repository", checkpoint)
+    messages, tools = [{"role": "user", "content": "今年财运怎么样"}], [{"name": "天气", "about": "<b>"}]
+    expected = AutoTokenizer.from_pretrained(checkpoint).apply_chat_template(
+        messages, tools, tokenize=False, add_generation_prompt=True)
+    assert expected.startswith("<|im_start|>")
+    assert "<|im_end|>" in expected
+    assert ChatTemplate.load(version, read_manifest(version).special_tokens).render(messages, tools) == expected
 
 
 def test_a_version_knows_how_its_golden_text_goes_on(exported):

@@ -52,6 +52,7 @@ def test_a_generator_is_granted_what_its_engine_has_and_refused_with_what_exists
 def test_the_defaults_depend_on_the_task():
     assert choose_format(TEXT_GENERATION, None, None) == ("onnxruntime", "int8")
     assert choose_format(TEXT_GENERATION, "onnxruntime-cuda", None) == ("onnxruntime-cuda", "fp16")
+    assert choose_format(TEXT_GENERATION, "vllm", None) == ("vllm", "bf16")
     assert choose_format(EMBEDDING, None, "fp32") == ("openvino", "fp32")
     for task, engine in ((EMBEDDING, "onnxruntime-cuda"), (TEXT_GENERATION, "openvino")):
         with pytest.raises(UnsupportedModelError, match=f"engine {engine} does not run this kind of model"):

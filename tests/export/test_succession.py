@@ -4,8 +4,8 @@ import pytest
 
 from export.contract import CONFIG_FILE, EMBEDDING, EMBEDDING_OUTPUT, INTENT, SCORES_OUTPUT
 from export.errors import UnsupportedModelError
-from export.succession import check_dimension, check_task
-from export.triton_config import encoder_config, intent_config
+from export.succession import check_backend, check_dimension, check_task
+from export.triton_config import encoder_config, generator_config, intent_config, vllm_config
 
 
 def test_a_new_name_is_free_for_every_task(tmp_path):
@@ -20,3 +20,13 @@ def test_a_config_that_deleted_versions_left_must_have_the_output(tmp_path):
         check_task(tmp_path, INTENT, SCORES_OUTPUT)
     (tmp_path / CONFIG_FILE).write_text(intent_config("m"))
     check_task(tmp_path, INTENT, SCORES_OUTPUT)
+
+
+def test_a_name_stays_with_its_backend(tmp_path):
+    check_backend(tmp_path / "new", "vllm")
+    (tmp_path / CONFIG_FILE).write_text(generator_config("m"))
+    check_backend(tmp_path, "text_generator")
+    with pytest.raises(UnsupportedModelError, match=r"backend 'text_generator' serve .* for the backend 'vllm'"):
+        check_backend(tmp_path, "vllm")
+    (tmp_path / CONFIG_FILE).write_text(vllm_config("m"))
+    check_backend(tmp_path, "vllm")

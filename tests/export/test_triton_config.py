@@ -16,7 +16,15 @@ from export.contract import (
     TEXT_OUTPUT,
     TOKEN_COUNT_OUTPUT,
 )
-from export.triton_config import embedding_dimension, encoder_config, generator_config, intent_config, states_output
+from export.triton_config import (
+    embedding_dimension,
+    encoder_config,
+    generator_config,
+    intent_config,
+    stated_backend,
+    states_output,
+    vllm_config,
+)
 
 
 def test_triton_reads_the_tensors_and_the_backend_that_the_contract_names():
@@ -73,3 +81,23 @@ def test_a_generator_is_decoupled_and_every_input_may_be_left_out():
     assert inputs[PROMPT_INPUT].data_type == model_config_pb2.TYPE_STRING
     assert inputs[STREAM_INPUT].data_type == model_config_pb2.TYPE_BOOL
     assert TEXT_OUTPUT in [item.name for item in config.output]
+
+
+def test_a_generator_for_vllm_has_the_tensors_of_nvidias_backend_and_leaves_devices_to_it():
+    config = text_format.Parse(vllm_config("writer"), model_config_pb2.ModelConfig())
+    assert (config.backend, config.max_batch_size) == ("vllm", 0)
+    assert config.model_transaction_policy.decoupled
+    assert [group.kind for group in config.instance_group] == [model_config_pb2.ModelInstanceGroup.KIND_MODEL]
+    assert {item.name: item.optional for item in config.input} == {
+        "text_input": False, "stream": True, "sampling_parameters": True, "exclude_input_in_output": True,
+        "return_finish_reason": True, "return_cumulative_logprob": True, "return_logprobs": True,
+        "return_num_input_tokens": True, "return_num_output_tokens": True}
+    assert {item.name: list(item.dims) for item in config.output} == {
+        "text_output": [-1], "finish_reason": [-1], "cumulative_logprob": [-1], "logprobs": [-1],
+        "num_input_tokens": [1], "num_output_tokens": [-1]}
+
+
+def test_the_backend_is_read_back():
+    assert stated_backend(vllm_config("m")) == "vllm"
+    assert stated_backend(generator_config("my_backend")) == TEXT_GENERATOR_BACKEND
+    assert stated_backend('name: "m"') is None

@@ -1,6 +1,5 @@
 """One exported `fast` model and one running platform for the whole session; tests that break things start their own."""
 
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +8,9 @@ import pytest
 from filelock import FileLock
 
 from export.contract import version_numbers
-from tests.functional.platform import CONCH, ServedPlatform
+from export.intent_export import export_intent
+from tests.export.checkpoints import build_intent_checkpoint
+from tests.functional.platform import CONCH, INTENTS, ServedPlatform
 
 
 @pytest.fixture(scope="session")
@@ -44,10 +45,14 @@ def platform(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     served.stop()
 
 
-@pytest.fixture
-def own_repository(exported: Path, tmp_path: Path) -> Path:
-    """A copy of the model repository that a test may damage."""
-    return Path(shutil.copytree(exported, tmp_path / "model_repository"))
+@pytest.fixture(scope="session")
+def intent_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model repository with two versions of `intent`, of which the second has a label more; read-only for tests."""
+    folder = tmp_path_factory.mktemp("intents")
+    for seed, labels in enumerate((INTENTS[:-1], INTENTS)):
+        checkpoint = build_intent_checkpoint(folder / str(seed), labels, seed=seed)
+        export_intent(checkpoint, "intent", folder / "model_repository", "onnxruntime", "fp32")
+    return folder / "model_repository"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import tritonclient.grpc as triton
 
 CONCH = str(Path(sys.executable).with_name("conch"))
 START_TIMEOUT_S = 60
+INTENTS = ("wealth", "love", "career", "health")  # what the newest version of conftest's intent_repository knows
 
 
 def free_ports(count: int) -> list[int]:
@@ -124,6 +126,14 @@ class ServedPlatform:
         """Return the statistics of every model of the Triton on `port`."""
         with self.grpc(port) as client:
             return client.get_inference_statistics().model_stats
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 30) -> None:
+    """Wait until `condition` holds."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def http(method: str, url: str, body: object, headers: dict) -> Answer:

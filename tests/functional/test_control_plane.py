@@ -71,20 +71,19 @@ def test_unknown_prompt_and_over_long_text_are_refused_with_triton_s_reason(plat
     assert "more than 256 tokens" in too_long.body["detail"]
 
 
-def test_model_can_be_unloaded_and_loaded_again(exported, tmp_path):
-    served = ServedPlatform(tmp_path, exported).start()
+def test_model_can_be_unloaded_and_loaded_again(platform):
+    body = {"model_type": "fast"}
     try:
-        assert served.rest("POST", "/api/v1/models/unload", {"model_type": "fast"}).body["state"] == "exported"
-        refused = served.rest("POST", "/api/v1/models/embedding", {"text": "a"})
+        assert platform.rest("POST", "/api/v1/models/unload", body).body["state"] == "exported"
+        refused = platform.rest("POST", "/api/v1/models/embedding", {"text": "a"})
         assert refused.status == 409
         assert "POST /api/v1/models/load" in refused.body["detail"]
-        assert served.rest("GET", "/ready").body == {"ready": True, "models": {}}  # nobody wants it
-        loaded = served.rest("POST", "/api/v1/models/load", {"model_type": "fast"})
-        assert (loaded.status, loaded.body["state"]) == (200, "loaded")
-        assert served.rest("POST", "/api/v1/models/embedding", {"text": "a"}).status == 200
-        assert served.rest("GET", "/ready").status == 200
+        assert platform.rest("GET", "/ready").body == {"ready": True, "models": {}}  # nobody wants it
     finally:
-        served.stop()
+        loaded = platform.rest("POST", "/api/v1/models/load", body)
+    assert (loaded.status, loaded.body["state"]) == (200, "loaded")
+    assert platform.rest("POST", "/api/v1/models/embedding", {"text": "a"}).status == 200
+    assert platform.rest("GET", "/ready").status == 200
 
 
 def test_triton_gone_is_503_with_retry_after_and_health_stays_up(exported, tmp_path):

@@ -11,10 +11,12 @@ from serving.cores import available_cores
 from tests.functional.platform import ServedPlatform
 
 
-@pytest.fixture
-def served(own_repository, tmp_path):
-    """A platform of its own that serves version 1 of `fast`."""
-    running = ServedPlatform(tmp_path / "home", own_repository).start()
+@pytest.fixture(scope="module")
+def served(exported, tmp_path_factory):
+    """A platform of its own, with a repository of its own, that serves version 1 of `fast`."""
+    folder = tmp_path_factory.mktemp("damaged")
+    repository = shutil.copytree(exported, folder / "model_repository")
+    running = ServedPlatform(folder / "home", repository).start()
     yield running
     running.stop()
 
@@ -66,4 +68,5 @@ def test_more_instances_than_cores_are_refused(served):
     refused = served.rest("POST", "/api/v1/models/load", {"model_type": "fast"})
     assert refused.status == 409
     assert f"{too_many} instances but only" in refused.body["detail"]
-    assert served.rest("POST", "/api/v1/models/embedding", {"text": "a"}).status == 200
+    # As above, Triton itself may have crashed over that load.
+    assert served.rest_patiently("POST", "/api/v1/models/embedding", {"text": "a"}).status == 200

@@ -1,53 +1,11 @@
 """Three real Tritons behind one control plane."""
 
-import socket
-import time
-from pathlib import Path
-
 import pytest
 
-from serving.processes import start_child
-from serving.triton.distribution import find_distribution, lay_out_backends
-from serving.triton.server import ServerOptions, server_command, server_environment
-from tests.functional.platform import ServedPlatform, free_ports
+from tests.functional.fleet_triton import SECRET, FleetTriton
+from tests.functional.platform import ServedPlatform, wait_until
 
-SECRET = "a secret of the fleet"
 TARGETS = 3
-
-
-class FleetTriton:
-    """One Triton of the fleet, to be killed and started again on the same ports."""
-
-    def __init__(self, folder: Path, repository: Path) -> None:
-        self._folder, self._repository = folder, repository
-        self.http_port, self.grpc_port, self.metrics_port = free_ports(3)
-        self.address = f"127.0.0.1:{self.grpc_port}"
-        self.process = None
-
-    def start(self) -> "FleetTriton":
-        distribution = find_distribution()
-        options = ServerOptions(
-            model_repository=self._repository, backend_dir=lay_out_backends(distribution, self._folder / "backends"),
-            host="127.0.0.1", http_port=self.http_port, grpc_port=self.grpc_port, metrics_port=self.metrics_port,
-            secret=SECRET)
-        self.process = start_child(server_command(distribution, options), server_environment(distribution),
-                                  self._folder / "triton.log")
-        return self
-
-    def wait_live(self) -> None:
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.grpc_port)) == 0:
-                    return
-            time.sleep(0.1)
-        raise AssertionError(f"Triton on {self.grpc_port} does not answer")
-
-    def stop(self) -> None:
-        if self.process is not None:
-            self.process.terminate()
-            self.process.wait(30)
-            self.process = None
 
 
 @pytest.fixture(scope="module")
@@ -80,13 +38,6 @@ def answered_by(served, triton) -> int:
     """Return how many requests this Triton has answered."""
     statistics = served.triton_statistics(triton.grpc_port)
     return sum(model.inference_stats.success.count for model in statistics)
-
-
-def wait_until(condition, timeout_s: float = 30) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
 
 
 def test_a_load_holds_for_every_target_and_requests_are_shared(served, tritons):

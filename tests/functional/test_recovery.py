@@ -1,4 +1,7 @@
-"""What dies comes back, by itself, and callers are told the truth meanwhile."""
+"""What dies comes back, by itself, and callers are told the truth meanwhile.
+
+One platform has to survive nearly everything; the last tests start it again with other settings.
+"""
 
 import contextlib
 import threading
@@ -13,9 +16,17 @@ TRITON_BACK_S = 15
 STUB_BACK_S = 10
 
 
+@pytest.fixture(scope="module")
+def served(exported, tmp_path_factory):
+    platform = ServedPlatform(tmp_path_factory.mktemp("recovery"), exported).start().wait_until_it_watches()
+    yield platform
+    platform.stop()
+
+
 @pytest.fixture
-def served(exported, tmp_path):
-    platform = ServedPlatform(tmp_path, exported).start().wait_until_it_watches()
+def served_alone(exported, tmp_path):
+    """A platform that nobody else needs afterwards."""
+    platform = ServedPlatform(tmp_path, exported).start()
     yield platform
     platform.stop()
 
@@ -111,35 +122,22 @@ def wait_until_answered_despite_refusals(served) -> None:
     raise AssertionError("the control plane did not come back")
 
 
-def test_inference_goes_on_while_the_database_is_away(served):
-    assert embed(served).status == 200
-    database = served.home / "conch.db"
+def test_inference_goes_on_while_the_database_is_away(served_alone):
+    assert embed(served_alone).status == 200
+    database = served_alone.home / "conch.db"
     with database.open("rb") as file:
         content = file.read()
-    for path in served.home.glob("conch.db*"):
+    for path in served_alone.home.glob("conch.db*"):
         path.unlink()
     database.mkdir()  # nothing can open it as a database now
     try:
         deadline = time.monotonic() + 5
         while time.monotonic() < deadline:
-            assert embed(served).status == 200
+            assert embed(served_alone).status == 200
             time.sleep(0.1)
     finally:
         database.rmdir()
         database.write_bytes(content)
-
-
-def test_what_was_loaded_over_the_api_and_unloaded_survives_a_restart(served):
-    served.rest("POST", "/api/v1/models/load", {"model_type": "fast", "policy": "on_demand"})
-    served.stop()
-    served.environment["CONCH_PRELOAD_MODELS"] = ","
-    served.start()
-    wait_until_answered(served, 20)
-    served.rest("POST", "/api/v1/models/unload", {"model_type": "fast"})
-    served.stop()
-    served.start()
-    time.sleep(3)
-    assert embed(served).status == 409
 
 
 def test_everything_killed_at_once_in_the_middle_of_a_load_is_as_it_was_after_a_restart(served):
@@ -163,3 +161,16 @@ def test_everything_killed_at_once_in_the_middle_of_a_load_is_as_it_was_after_a_
 def ignore_refusal(action) -> None:
     with contextlib.suppress(OSError):
         action()
+
+
+def test_what_was_loaded_over_the_api_and_unloaded_survives_a_restart(served):
+    served.rest("POST", "/api/v1/models/load", {"model_type": "fast", "policy": "on_demand"})
+    served.stop()
+    served.environment["CONCH_PRELOAD_MODELS"] = ","
+    served.start()
+    wait_until_answered(served, 20)
+    served.rest("POST", "/api/v1/models/unload", {"model_type": "fast"})
+    served.stop()
+    served.start()
+    time.sleep(3)
+    assert embed(served).status == 409

@@ -21,6 +21,14 @@ def served(exported, tmp_path):
         platform.process.communicate()
 
 
+@pytest.fixture(scope="module")
+def running(exported, tmp_path_factory):
+    """A platform that is looked at, and started again."""
+    platform = ServedPlatform(tmp_path_factory.mktemp("serve"), exported).start()
+    yield platform
+    platform.stop()
+
+
 def everyone_gone(processes: list[psutil.Process], timeout_s: float = 15) -> bool:
     _, alive = psutil.wait_procs(processes, timeout=timeout_s)
     return not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
@@ -64,13 +72,12 @@ def test_killing_the_parent_leaves_no_process(served):
     assert everyone_gone(processes)
 
 
-def test_output_holds_commands_to_paste(served):
-    served.start()
+def test_output_holds_commands_to_paste(running):
     output = ""
     while "Stop with Ctrl-C" not in output:
-        output += served.process.stdout.readline()
-    for expected in (f"http://127.0.0.1:{served.triton_http_port}/v2/models/fast/infer",
-                     f"http://127.0.0.1:{served.http_port}/api/v1/models/embedding", "from openai import OpenAI"):
+        output += running.process.stdout.readline()
+    for expected in (f"http://127.0.0.1:{running.triton_http_port}/v2/models/fast/infer",
+                     f"http://127.0.0.1:{running.http_port}/api/v1/models/embedding", "from openai import OpenAI"):
         assert expected in output
 
 
@@ -90,29 +97,25 @@ def test_missing_model_is_one_line_that_names_the_command(served):
     assert "run `conch export balanced`" in run.stderr.splitlines()[-1]
 
 
-def test_key_survives_a_restart(served):
-    served.start()
-    key = served.key
-    served.stop()
-    served.start()
-    assert served.key == key
-    served.stop()
-
-
-def test_every_port_is_on_loopback_only(served):
-    served.start()
-    listening = {connection.laddr.ip for process in served.descendants()
+def test_every_port_is_on_loopback_only(running):
+    listening = {connection.laddr.ip for process in running.descendants()
                  for connection in process.net_connections("inet") if connection.status == psutil.CONN_LISTEN}
     assert {address.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
 
 
-def test_control_plane_worker_holds_none_of_the_heavy_libraries(served):
-    served.start()
-    workers = [process for process in served.descendants() if "gunicorn" in " ".join(process.cmdline())]
+def test_control_plane_worker_holds_none_of_the_heavy_libraries(running):
+    workers = [process for process in running.descendants() if "gunicorn" in " ".join(process.cmdline())]
     assert len(workers) == 3  # a keeper, gunicorn's arbiter and one worker
     for worker in workers:
         mapped = " ".join(region.path for region in worker.memory_maps())
         assert not [name for name in ("torch", "transformers", "onnxruntime", "openvino") if f"/{name}/" in mapped]
+
+
+def test_key_survives_a_restart(running):
+    key = running.key
+    running.stop()
+    running.start()
+    assert running.key == key
 
 
 def test_triton_dying_while_the_control_plane_starts_is_reported_at_once(served):

@@ -22,6 +22,7 @@ ONCE = {name for name, service in SERVICES.items() if service["restart"].startsw
 LONG_RUNNING = sorted(set(SERVICES) - ONCE)
 OURS = {name: service for name, service in SERVICES.items() if service["image"].startswith("conch:")}
 SETTINGS = {item.metadata["variable"] for item in fields(Settings)}
+VARIABLES = {variable for service in OURS.values() for variable in service["environment"]}
 VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)(:[?-])?([^}]*)\}")
 BACKENDS = ("text_encoder", "text_generator")
 PART_OF_TRITON = {"triton_python_backend_utils"}
@@ -38,7 +39,9 @@ def mounts(name: str) -> list[list[str]]:
 
 
 def test_the_platform_and_all_that_it_needs_is_there():
-    assert {"triton", "control-plane", "controller", "mysql", "redis", "prometheus", "grafana"} == set(LONG_RUNNING)
+    needed = {"triton", "control-plane", "controller", "mysql", "redis", "prometheus", "grafana"}
+    assert {name for name in LONG_RUNNING if "profiles" not in SERVICES[name]} == needed
+    assert [name for name in SERVICES if "profiles" in SERVICES[name]] == ["triton-gpu"]
     assert {"schema", "export", "preload", "prometheus-key"} == ONCE
 
 
@@ -124,6 +127,25 @@ def test_mounted_paths_are_in_the_repository_and_read_only(name):
 def test_triton_reads_the_models_and_cannot_write_them():
     assert ["models", "/models", "ro"] in mounts("triton")
     assert ["models", "/models", "ro"] in mounts("control-plane")
+
+
+def test_the_triton_for_gpus_runs_the_same_command_with_nvidias_vllm_backend_and_reserves_the_gpus():
+    service = SERVICES["triton-gpu"]
+    assert service["profiles"] == ["gpu"]
+    assert service["command"] == SERVICES["triton"]["command"]
+    assert mounts("triton-gpu") == [["models", "/models", "ro"]]
+    assert re.search(rf"^FROM \S+-vllm-python-py3 AS {service['build']['target']}$", DOCKERFILE, flags=re.MULTILINE)
+    [device] = service["deploy"]["resources"]["reservations"]["devices"]
+    assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
+
+
+def test_the_triton_for_gpus_is_reached_with_the_variables_that_are_documented():
+    section = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8").partition("### GPU")[2]
+    given = dict(re.findall(r'^echo "(\w+)=(\S+)" >> \.env$', section, flags=re.MULTILINE))
+    assert given.keys() <= set(VARIABLES)
+    settings = load_settings(given)
+    assert set(settings.vllm_tritons) == {"triton-gpu:8001"}
+    assert {url.partition(":")[0] for url in settings.triton_urls} <= set(SERVICES)
 
 
 def test_triton_gets_the_options_that_conch_serve_gives_it():

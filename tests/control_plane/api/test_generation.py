@@ -31,6 +31,12 @@ def test_a_conversation_is_answered_as_openai_does(client, elsewhere):
         "model": "big", "temperature": 0, "stop": ["。"], "seed": 3, "max_tokens": 5}
 
 
+def test_what_openai_has_no_name_for_goes_on_by_vllms(client, elsewhere):
+    given = {"min_tokens": 2, "logit_bias": {"5": -100}, "truncate_prompt_tokens": 9}
+    assert _chat(client, **given).status_code == 200
+    assert {name: elsewhere.asked[0][name] for name in given} == given
+
+
 def test_a_text_is_continued(client, elsewhere):
     answer = client.post("/v1/completions", json={"model": "far", "prompt": "从前"}).json
     assert answer["object"] == "text_completion"
@@ -118,6 +124,10 @@ def test_earlier_calls_and_their_results_go_on_as_they_are(client, elsewhere):
     ({"temperature": "hot"}, "temperature"),
     ({"top_p": 0}, "top_p"),
     ({"n": 17}, "n"),
+    ({"min_tokens": -1}, "min_tokens"),
+    ({"logit_bias": {"5": 101}}, "logit_bias.5"),
+    ({"logit_bias": {"five": 1}}, "logit_bias.five.[key]"),
+    ({"truncate_prompt_tokens": 0}, "truncate_prompt_tokens"),
     ({"stop": ["x"] * 65}, "stop"),
     ({"max_tokens": 0}, "max_tokens"),
     ({"max_tokens": 4096}, "max_tokens"),

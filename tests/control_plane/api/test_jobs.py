@@ -28,7 +28,7 @@ def test_an_export_is_accepted_as_a_job_and_location_leads_to_it(client):
     assert (job["kind"], job["state"], job["progress"], job["created_by"]) == ("export", "queued", 0.0, "admin")
     assert job["arguments"] == {
         "model": "tiny", "name": "mine", "precision": "int8", "engine": "onnxruntime", "min_cosine": 0.97,
-        "force": False}
+        "force": False, "gpus": 1}
     assert [line["line"] for line in job["log"]] == ["submitted by admin"]
 
 

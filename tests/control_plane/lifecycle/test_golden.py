@@ -152,6 +152,12 @@ def test_a_generator_that_goes_on_as_its_export_did_is_proven(tokens):
     assert gateway.asked == [("writer", GOLDEN_TEXT, 3, 4)]
 
 
+def test_a_generator_without_a_golden_answer_is_asked_for_a_token_of_any():
+    gateway = Writing(9)
+    prove(gateway, replace(WRITER, golden_text="", golden_token_ids=()))
+    assert gateway.asked == [("writer", "ready?", 3, 1)]
+
+
 @pytest.mark.parametrize("tokens", [(), (5,), (5, 9, 7, 8), (9, 6, 7, 8)])
 def test_a_generator_that_goes_on_otherwise_is_refused_with_both(tokens):
     with pytest.raises(WrongAnswerError, match=r"\[5, 6, 7, 8\]"):

@@ -125,3 +125,70 @@ def test_without_a_budget_there_is_always_room(database, tmp_path):
     world = World(database, tmp_path / "repository", [FakeGateway(tmp_path / "repository")])
     load(world, "a")
     assert loaded(world) == {"a"}
+
+
+def test_what_ran_out_of_memory_is_relieved_of_the_idle_and_of_no_other(make_world):
+    world = make_world(9)
+    load(world, "a", unused_s=100)
+    load(world, "b", unused_s=5)
+    load(world, "c", PRELOAD, unused_s=100)
+    load(world, "d", unused_s=200)
+    assert world.residency.relieve("d") == ["a"]
+    assert loaded(world) == {"b", "c", "d"}
+    assert world.residency.relieve("d") == []
+
+
+def short_of_memory(world: World, name: str, call: str, beside: int):
+    """Have a call for `name` run out of memory while so many other models are loaded."""
+    gateway, original = world.gateways[0], getattr(world.gateways[0], call)
+    attempts = []
+
+    def attempt(model, *arguments, **options):
+        if model == name:
+            attempts.append(sorted(gateway.loaded))
+            if len(set(gateway.loaded) - {name}) >= beside:
+                raise InsufficientMemoryError(name, "out of memory")
+        return original(model, *arguments, **options)
+
+    setattr(gateway, call, attempt)
+    return attempts
+
+
+@pytest.mark.parametrize(("beside", "works"), [(2, True), (1, False)])
+def test_a_load_that_runs_out_of_memory_is_tried_again_once_when_idle_models_gave_way(make_world, beside, works):
+    world = make_world(9)
+    load(world, "a", unused_s=100)
+    load(world, "b")
+    attempts = short_of_memory(world, "d", "load", beside)
+    if works:
+        load(world, "d")
+    else:
+        with pytest.raises(InsufficientMemoryError, match="out of memory"):
+            load(world, "d")
+    assert attempts == [["a", "b"], ["b"]]
+    assert ("d" in loaded(world), world.state("d").is_wanted) == (works, works)
+
+
+@pytest.mark.parametrize(("beside", "works"), [(2, True), (1, False)])
+def test_a_computation_that_runs_out_of_memory_is_tried_again_once_when_idle_models_gave_way(make_world, beside, works):
+    world = make_world(9)
+    load(world, "a", unused_s=100)
+    load(world, "b")
+    load(world, "d")
+    attempts = short_of_memory(world, "d", "embed", beside)
+    if works:
+        assert world.inference().embed("d", ["x"]).model_version == "1"
+    else:
+        with pytest.raises(InsufficientMemoryError, match="out of memory"):
+            world.inference().embed("d", ["x"])
+    assert attempts == [["a", "b", "d"], ["b", "d"]]
+
+
+def test_where_nothing_gives_way_nothing_is_tried_again(make_world):
+    world = make_world(9)
+    load(world, "b")
+    load(world, "d")
+    attempts = short_of_memory(world, "d", "embed", 0)
+    with pytest.raises(InsufficientMemoryError):
+        world.inference().embed("d", ["x"])
+    assert len(attempts) == 1

@@ -32,10 +32,11 @@ class World:
 
     def __init__(self, database: Database, repository: Path, gateways: list[FakeGateway] | None = None,
                  budget: MemoryBudget | None = None, store: ModelStore | None = None,
-                 parameters: dict[str, str] | None = None) -> None:
+                 parameters: dict[str, str] | None = None, vllm: tuple[str, ...] = ()) -> None:
         self.database, self.repository = database, repository
         self.gateways = gateways or [FakeGateway(repository, target) for target in TARGETS]
-        self.leases, self.store, self.fleet = Leases(database), store or ModelStore(database), Fleet(self.gateways)
+        self.leases, self.store = Leases(database), store or ModelStore(database)
+        self.fleet = Fleet(self.gateways, vllm)
         registry = ModelRegistry(load_catalog(repository / "no-catalog.toml"), repository)
         self.rollout = Rollout(self.fleet, registry, self.store, unload_timeout_s=0.2, parameters=parameters or {})
         self.residency = Residency(self.store, self.leases, self.fleet, self.rollout, registry, budget)

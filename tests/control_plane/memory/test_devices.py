@@ -34,19 +34,25 @@ def driver(no_driver):
 
 @pytest.mark.parametrize("device", ["auto", "cpu"])
 def test_the_cpu_is_always_there(no_driver, device):
-    assert resolve_device(device) == "cpu"
+    assert resolve_device(device, of_vllm=False) == "cpu"
 
 
 def test_cuda_without_a_gpu_is_an_error(no_driver):
     with pytest.raises(DeviceNotAvailableError, match="no NVIDIA device"):
-        resolve_device("cuda")
+        resolve_device("cuda", of_vllm=False)
     assert cuda_devices() == ()
 
 
-def test_a_gpu_is_seen_but_embedding_models_do_not_run_on_it(driver):
+def test_a_gpu_is_seen_but_models_of_our_own_backends_do_not_run_on_it(driver):
     assert cuda_devices() == ("NVIDIA A10", "NVIDIA L4")
     with pytest.raises(DeviceNotAvailableError, match="compute on the CPU"):
-        resolve_device("cuda")
+        resolve_device("cuda", of_vllm=False)
+
+
+def test_models_for_vllm_run_on_the_gpu_of_their_triton_wherever_that_is(no_driver):
+    assert [resolve_device(device, of_vllm=True) for device in ("auto", "cuda")] == ["cuda", "cuda"]
+    with pytest.raises(DeviceNotAvailableError, match="computes on a GPU; ask for cuda or auto"):
+        resolve_device("cpu", of_vllm=True)
 
 
 def test_a_driver_that_fails_has_no_devices(driver):

@@ -20,7 +20,7 @@ TEMPLATE = ("{% for message in messages %}<|im_start|>{{ message.role }}\n{{ mes
 
 
 def write_version(version_dir: Path, model: str = "tiny", template: str | None = TEMPLATE,
-                  stop_token_ids: tuple[int, ...] = (END,)) -> Path:
+                  stop_token_ids: tuple[int, ...] = (END,), special_tokens: dict | None = None) -> Path:
     """Write a whole version directory."""
     version_dir.mkdir(parents=True)
     onnx.save(_graph(), version_dir / "model.onnx")
@@ -31,7 +31,7 @@ def write_version(version_dir: Path, model: str = "tiny", template: str | None =
     GeneratorManifest(model=model, version=int(version_dir.name), task="text-generation", source="test", revision=None,
                       engine="onnxruntime", precision="fp32", max_tokens=CONTEXT, layers=LAYERS, kv_heads=KV_HEADS,
                       head_dim=HEAD_DIM, vocab_size=VOCAB, kv_type="float32", stop_token_ids=stop_token_ids,
-                      golden_text="Hello", files=files).write(version_dir)
+                      special_tokens=special_tokens or {}, golden_text="Hello", files=files).write(version_dir)
     return version_dir
 
 

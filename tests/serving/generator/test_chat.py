@@ -20,6 +20,25 @@ def test_tools_reach_the_template():
     assert template.render([message], [{"name": "clock"}]) == "clock|call"
 
 
+def test_special_tokens_reach_the_template_by_their_names():
+    template = ChatTemplate("{{ bos_token }}{{ extra[0] }}{{ eos_token }}", {"bos_token": "<s>", "extra": ["<x>"]})
+    assert template.render([USER]) == "<s><x>"
+
+
+def test_a_version_without_special_tokens_has_empty_ones():
+    assert ChatTemplate("{{ bos_token + 'a' + eos_token }}", {}).render([USER]) == "a"
+
+
+def test_json_is_written_as_it_is_and_not_for_html():
+    template = ChatTemplate("{{ tools[0] | tojson }}|{{ tools | tojson(indent=1) }}", {})
+    assert template.render([USER], [{"天气": "<&'"}]) == '{"天气": "<&\'"}|[\n {\n  "天气": "<&\'"\n }\n]'
+
+
+def test_what_a_template_marks_as_said_by_the_assistant_is_part_of_the_prompt():
+    source = "{% for message in messages %}a{% generation %}{{ message.content }}{% endgeneration %}b{% endfor %}"
+    assert ChatTemplate(source, {}).render([USER]) == "a你好b"
+
+
 @pytest.mark.parametrize(("messages", "words"), [
     ([], "1 to 1000"), ("hi", "1 to 1000"), ([USER] * 1001, "1 to 1000"), ([USER, "hi"], "message 1 must be"),
     ([{"role": "user", "content": 3}], "message 0 must be"), ([{"role": "king", "content": ""}], "has the role 'king'"),
@@ -47,7 +66,7 @@ def test_a_template_that_fails_is_the_requests_error(source, words):
 
 
 def test_a_version_may_have_no_template_and_a_broken_one_fails_the_load(tmp_path):
-    assert ChatTemplate.load(tmp_path) is None
+    assert ChatTemplate.load(tmp_path, {}) is None
     (tmp_path / "chat_template.jinja").write_text("{% for %}")
     with pytest.raises(VersionLoadError, match=r"chat_template\.jinja is not a chat template"):
-        ChatTemplate.load(tmp_path)
+        ChatTemplate.load(tmp_path, {})

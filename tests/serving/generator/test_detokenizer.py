@@ -37,6 +37,14 @@ def test_a_character_of_many_tokens_comes_whole(vocabulary):
     assert told == ["", "é", "", "", "世", "", "", "", "🙂", "a", ""]
 
 
+def test_the_text_of_the_minimum_of_tokens_is_not_searched_for_stop_strings(vocabulary):
+    tokens = vocabulary.encode("abcabc").tolist()
+    assert "".join(pieces(vocabulary, tokens, stop=("bc",))) == "a"
+    for least in (1, 2, 3, 4):
+        assert "".join(pieces(vocabulary, tokens, stop=("bc",), min_tokens=least)) == ("a" if least == 1 else "abca")
+    assert "".join(pieces(vocabulary, tokens, stop=("bc",), min_tokens=6)) == "abcabc"
+
+
 @given(tokens=st.lists(st.integers(0, VOCAB - 1), max_size=30))
 def test_whatever_tokens_come_the_text_is_what_the_tokeniser_says(vocabulary, tokenizer, tokens):
     assert "".join(pieces(vocabulary, tokens)) == tokenizer.decode(tokens, skip_special_tokens=True)

@@ -6,9 +6,10 @@ import random
 import numpy as np
 import pytest
 
-from serving.errors import ComputationError, QueueFullError, QueueTimeoutError
+from serving.errors import ComputationError, OutOfMemoryError, QueueFullError, QueueTimeoutError
 from serving.generator.generator import TextGenerator
 from serving.generator.limits import EngineSettings
+from serving.generator.session import DecoderSession
 
 GREEDY = {"temperature": 0, "max_tokens": 24}
 PROMPTS = [("A shared beginning of some length. " if number % 3 else "") + f"Question {number}: {'why ' * (number % 7)}"
@@ -165,6 +166,75 @@ def test_a_computation_that_fails_ends_its_requests_and_the_next_ones_go_well(ti
     assert isinstance(events[-1].error, ComputationError)
     assert "division by zero" in str(events[-1].error)
     assert text_of(generator, PROMPTS[0], GREEDY) == expected
+    generator.close()
+
+
+def failing(compute, fails):
+    """Return a session's `compute` that finds no memory when `fails` says so of its arguments."""
+    def attempt(session, *arguments):
+        if fails(*arguments):
+            raise MemoryError
+        return compute(session, *arguments)
+    return attempt
+
+
+def test_a_prompt_that_finds_no_memory_is_computed_in_smaller_chunks(generator, tiny_version, monkeypatch):
+    expected = text_of(generator, PROMPTS[1], GREEDY)
+    short_of_memory, sizes = fresh(tiny_version), []
+
+    def is_large(slot, tokens, start):
+        sizes.append(len(tokens))
+        return len(tokens) > 9
+
+    monkeypatch.setattr(DecoderSession, "prefill", failing(DecoderSession.prefill, is_large))
+    assert text_of(short_of_memory, PROMPTS[1], GREEDY) == expected
+    assert sizes[0] > 9 >= sizes[1]
+    short_of_memory.close()
+
+
+def test_a_step_that_finds_no_memory_is_computed_again(tiny_version, monkeypatch):
+    generator = fresh(tiny_version)
+    expected = text_of(generator, PROMPTS[0], GREEDY)
+    attempts = []
+    monkeypatch.setattr(DecoderSession, "decode", failing(
+        DecoderSession.decode, lambda tokens, lengths: attempts.append(tokens) or len(attempts) % 2))
+    assert text_of(generator, PROMPTS[0], GREEDY) == expected
+    assert len(attempts) == 2 * (GREEDY["max_tokens"] - 1)
+    generator.close()
+
+
+def test_where_a_smaller_step_finds_memory_the_youngest_request_is_the_only_one_to_end(tiny_version, monkeypatch):
+    generator = fresh(tiny_version)
+    expected = [text_of(generator, prompt, GREEDY) for prompt in PROMPTS[:2]]
+    monkeypatch.setattr(DecoderSession, "decode", failing(
+        DecoderSession.decode, lambda tokens, lengths: len(tokens) > 2))
+    events = queue.SimpleQueue()
+    requests = [generator.prepare(prompt, GREEDY, lambda who, event: events.put((who, event)))
+                for prompt in PROMPTS[:3]]
+    for request in requests:
+        generator.submit(request)
+    texts, errors = dict.fromkeys(requests, ""), {}
+    ended = 0
+    while ended < 3:
+        request, event = events.get(timeout=30)
+        texts[request] += event.text
+        ended += event.finish_reason is not None
+        if event.error:
+            errors[request] = event.error
+    assert [texts[request] for request in requests[:2]] == expected
+    assert list(errors) == [requests[2]]
+    assert isinstance(errors[requests[2]], OutOfMemoryError)
+    assert "out of memory; ask again later" in str(errors[requests[2]])
+    generator.close()
+
+
+def test_a_prompt_for_which_there_is_no_memory_at_all_ends_its_own_request(tiny_version, monkeypatch):
+    generator = fresh(tiny_version)
+    with monkeypatch.context() as short:
+        short.setattr(DecoderSession, "prefill", failing(DecoderSession.prefill, lambda *_: True))
+        [event] = generator.generate(PROMPTS[0], GREEDY)
+    assert isinstance(event.error, OutOfMemoryError)
+    assert text_of(generator, PROMPTS[0], GREEDY)
     generator.close()
 
 

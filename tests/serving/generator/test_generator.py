@@ -48,6 +48,30 @@ def test_the_models_own_end_counts_unless_it_is_to_be_ignored(generator):
     assert answer(generator, max_tokens=40, ignore_eos=True)[1:] == ("length", 40)
 
 
+def test_an_answer_does_not_end_before_its_minimum(generator):
+    at_once = {"logit_bias": {str(END): 100}, "max_tokens": 12}
+    assert answer(generator, **at_once)[1:] == ("stop", 1)
+    assert answer(generator, **at_once, min_tokens=7)[1:] == ("stop", 8)
+    assert answer(generator, **at_once, min_tokens=12)[1:] == ("length", 12)
+    assert answer(generator, guided_decoding={"regex": "ab"}, min_tokens=9)[:2] == ("ab", "stop")
+
+
+def test_a_biased_token_is_chosen_or_avoided_and_its_logprob_is_the_models(generator):
+    plain = next(iter(generator.generate("Hello", {**GREEDY, "logprobs": 0}))).logprobs[0][0]
+    biased = {"logit_bias": {str(plain.token): -100}}
+    avoided = next(iter(generator.generate("Hello", {**GREEDY, **biased, "logprobs": 1}))).logprobs[0]
+    assert avoided[0].token != plain.token
+    assert (avoided[1].token, avoided[1].logprob) == (plain.token, plain.logprob)
+
+
+def test_the_special_tokens_of_a_version_reach_its_template(tmp_path):
+    version = write_version(tmp_path / "1", template="{{ bos_token }}{{ messages[0].content }}",
+                            special_tokens={"bos_token": "<|im_start|>"})
+    generator = TextGenerator.load(version, EngineSettings(slots=1), 1)
+    assert generator.render([{"role": "user", "content": "hi"}]) == "<|im_start|>hi"
+    generator.close()
+
+
 def _messages(*texts: str) -> list[dict]:
     """Return a conversation whose messages but the last may be left out."""
     *earlier, last = [{"role": "user", "content": text} for text in texts]
@@ -63,6 +87,12 @@ def test_messages_that_may_be_left_out_give_way_the_oldest_first(generator, text
     assert dropped == left_out
     assert prompt == generator.render(_messages(*texts[left_out:]))
     generator.prepare(prompt, sampling, lambda request, event: None, is_chat=True)
+
+
+def test_an_answer_of_any_length_is_left_half_of_the_context(generator):
+    few = ["a" * (CONTEXT // 2), "b" * 20, "hi"]
+    prompt, dropped = generator.render_to_fit(_messages(*few), None, {"max_tokens": 100_000})
+    assert (prompt, dropped) == (generator.render(_messages(*few[1:])), 1)
 
 
 def test_a_message_that_must_stay_is_not_left_out_however_long_it_is(generator):
@@ -85,6 +115,7 @@ def test_logprobs_come_for_every_token(generator):
     ("x" * CONTEXT, {}, PromptTooLongError, f"has {CONTEXT} tokens .* may have {CONTEXT}; shorten it"),
     ("x" * 1_000_000, {}, InvalidGenerationError, "1000000 characters"),
     ("x", {"stop_token_ids": [VOCAB]}, InvalidGenerationError, f"stop_token_ids has {VOCAB}"),
+    ("x", {"logit_bias": {str(VOCAB): 1}}, InvalidGenerationError, f"logit_bias has {VOCAB}, but the model's tokens"),
     ("x", {"temperature": "hot"}, InvalidGenerationError, "temperature is 'hot'"),
 ])
 def test_a_request_that_cannot_run_is_refused_with_the_reason(generator, prompt, sampling, error, words):

@@ -30,6 +30,8 @@ def test_null_is_as_if_not_given():
     ({"stop_token_ids": [1, "2"]}, {"stop_token_ids": (1, 2)}), ({"top_k": -1}, {"top_k": -1}),
     ({"guided_decoding": {"json": {"type": "object"}}}, {"json_schema": '{"type": "object"}'}),
     ({"guided_decoding": {"regex": "a+"}}, {"regex": "a+"}),
+    ({"logit_bias": {"5": -100, 6: "1.5"}}, {"logit_bias": ((5, -100.0), (6, 1.5))}),
+    ({"min_tokens": 16}, {"min_tokens": 16}),
 ])
 def test_lists_and_grammars_are_converted(given, expected):
     assert parse_sampling_parameters(given) == SamplingParameters(**expected)
@@ -55,6 +57,14 @@ def test_lists_and_grammars_are_converted(given, expected):
     ({"stop": {"a": 1}}, "stop is"),
     ({"stop_token_ids": ["a"]}, "stop_token_ids is"),
     ({"logprobs": 21}, "from 0 to 20"),
+    ({"logit_bias": [5]}, "logit_bias is [5]; give an object of at most 1024 token ids, each with a number"),
+    ({"logit_bias": {str(token): 1 for token in range(1025)}}, "at most 1024 token ids"),
+    ({"logit_bias": {"5": 100.1}}, "a number from -100 to 100"),
+    ({"logit_bias": {"5": None}}, "a number from -100 to 100"),
+    ({"logit_bias": {"five": 1}}, "give token ids"),
+    ({"min_tokens": -1}, "min_tokens is -1; give a whole number from 0"),
+    ({"min_tokens": 5, "max_tokens": 4}, "min_tokens is 5 but max_tokens is 4; give at most as many"),
+    ({"min_tokens": 17}, "min_tokens is 17 but max_tokens is 16"),
     ({"guided_decoding": {"json": "{}", "regex": "a"}}, 'give {"json": SCHEMA}'),
     ({"guided_decoding": {"regex": 3}}, "guided_decoding.regex must be a string"),
     ({"temprature": 1}, "unknown sampling parameter 'temprature'; known: "),
