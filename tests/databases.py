@@ -17,6 +17,7 @@ from serving.processes import start_child
 _USER, _PASSWORD = "conch", "conch"
 _START_TIMEOUT_S = 60
 _POLL_S = 0.05
+_INSTALLATIONS = 2  # tries
 # Debian keeps servers where only root's PATH looks.
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -60,8 +61,7 @@ def running_mariadb(folder: Path) -> Iterator[MariaDb]:
     """Run a MariaDB on a free loopback port with its data under `folder`, which is not synced to the disk."""
     data, log = folder / "data", folder / "mariadbd.log"
     user = f"--user={getpass.getuser()}"
-    subprocess.run([_program("mariadb-install-db"), "--no-defaults", f"--datadir={data}", user, "--skip-test-db",
-                    "--auth-root-authentication-method=normal"], check=True, capture_output=True)
+    _install(data, user)
     grants = folder / "grants.sql"
     grants.write_text(f"CREATE USER {_USER}@127.0.0.1 IDENTIFIED BY '{_PASSWORD}';\n"
                       f"GRANT ALL ON *.* TO {_USER}@127.0.0.1;\n", encoding="ascii")
@@ -77,6 +77,18 @@ def running_mariadb(folder: Path) -> Iterator[MariaDb]:
     finally:
         process.terminate()
         process.wait()
+
+
+def _install(data: Path, user: str) -> None:
+    """Write the system tables; once more where it failed, as it did once on a machine that was busy with many."""
+    for _ in range(_INSTALLATIONS):
+        shutil.rmtree(data, ignore_errors=True)
+        done = subprocess.run([_program("mariadb-install-db"), "--no-defaults", f"--datadir={data}", user,
+                               "--skip-test-db", "--auth-root-authentication-method=normal"],
+                              capture_output=True, text=True)
+        if done.returncode == 0:
+            return
+    raise AssertionError(f"mariadb-install-db failed ({done.returncode}): {done.stdout[-2000:]}{done.stderr[-2000:]}")
 
 
 def _program(name: str) -> str:

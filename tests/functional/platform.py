@@ -107,10 +107,10 @@ class ServedPlatform:
             headers["Authorization"] = f"Bearer {self.key}"
         return http(method, f"http://127.0.0.1:{self.http_port}{path}", body, headers)
 
-    def rest_patiently(self, method: str, path: str, body: object = None) -> Answer:
+    def rest_patiently(self, method: str, path: str, body: object = None, headers: dict | None = None) -> Answer:
         """Call the control plane as a client that tries again after a 503."""
         deadline = time.monotonic() + START_TIMEOUT_S
-        while (answer := self.rest(method, path, body)).status == 503 and time.monotonic() < deadline:
+        while (answer := self.rest(method, path, body, headers)).status == 503 and time.monotonic() < deadline:
             time.sleep(0.5)
         return answer
 

@@ -14,6 +14,7 @@ from export.contract import MANIFEST_FILE
 from tests.functional.platform import ServedPlatform, text_tensor, wait_until
 
 VERSIONS = "/api/v1/models/fast/versions"
+EMBED = "/api/v1/models/embedding", {"text": "今天天气怎么样"}
 CLIENTS = 16
 SWITCHES = 20
 
@@ -41,19 +42,23 @@ def copy_version(model_dir, source: int, target: int, **changes: object) -> None
 
 
 def activate(served, version: int, etag: str | None = None, **body: object):
-    return served.rest("POST", f"{VERSIONS}/{version}/activate", body, {"If-Match": etag} if etag else None)
+    headers = {"If-Match": etag} if etag else None
+    return served.rest_patiently("POST", f"{VERSIONS}/{version}/activate", body, headers)
 
 
 def embed(served):
-    return served.rest("POST", "/api/v1/models/embedding", {"text": "今天天气怎么样"})
+    return served.rest_patiently("POST", *EMBED)
 
 
 @pytest.fixture(autouse=True)
 def version_one(served):
-    """Each test begins and ends with version 1; another one may still be loaded beside it for some seconds."""
+    """Each test begins and ends with version 1 alone.
+
+    tritonserver 2.51 crashes now and then when it loads a model anew while another of its versions goes.
+    """
     yield
     assert activate(served, 1).status == 200
-    wait_until(lambda: embed(served).body.get("model_version") == "1")  # a worker may know a moment later
+    wait_until(lambda: loaded_versions(served) == [1])
 
 
 def loaded_versions(served) -> list[int]:
@@ -127,7 +132,7 @@ def test_another_dimension_is_refused_unless_forced(served, repository):
 
 def test_configuration_changes_at_run_time_and_a_refused_one_changes_nothing(served):
     def configure(**configuration: int):
-        return served.rest("PUT", "/api/v1/models/fast/configuration", {"configuration": configuration})
+        return served.rest_patiently("PUT", "/api/v1/models/fast/configuration", {"configuration": configuration})
 
     assert configure(max_queue_size=7, queue_delay_us=100).status == 200
     with served.grpc() as client:
@@ -146,14 +151,13 @@ def test_configuration_changes_at_run_time_and_a_refused_one_changes_nothing(ser
 
 def test_a_smaller_batch_limit_still_takes_long_requests(served):
     body = {"configuration": {"max_batch_size": 4}}
-    assert served.rest("PUT", "/api/v1/models/fast/configuration", body).status == 200
+    assert served.rest_patiently("PUT", "/api/v1/models/fast/configuration", body).status == 200
     answer = served.rest("POST", "/api/v1/models/embedding", {"texts": [str(number) for number in range(11)]})
     assert (answer.status, len(answer.body["embeddings"])) == (200, 11)
     served.rest("PUT", "/api/v1/models/fast/configuration", {"configuration": {}})
 
 
 def test_unload_and_load_again(served):
-    wait_until(lambda: loaded_versions(served) == [1])
     body = {"model_type": "fast"}
     assert served.rest("POST", "/api/v1/models/unload", body).body["state"] == "exported"
     assert embed(served).status == 409
@@ -173,7 +177,7 @@ def test_twenty_switches_under_load_fail_no_request(served):
     def ask() -> None:
         while not stop.is_set():
             asked = time.monotonic()
-            answer = embed(served)
+            answer = served.rest("POST", *EMBED)
             if answer.status != 200:
                 failures.append(answer)
             elif not np.allclose(answer.body["embedding"], expected, atol=1e-2):
@@ -185,13 +189,15 @@ def test_twenty_switches_under_load_fail_no_request(served):
     for client in clients:
         client.start()
     switched: list[tuple[float, float, int]] = []
-    for number in range(SWITCHES):
-        began, version = time.monotonic(), 2 - number % 2
-        assert activate(served, version).status == 200
-        switched.append((began, time.monotonic(), version))
-    stop.set()
-    for client in clients:
-        client.join()
+    try:
+        for number in range(SWITCHES):
+            began, version = time.monotonic(), 2 - number % 2
+            assert activate(served, version).status == 200
+            switched.append((began, time.monotonic(), version))
+    finally:
+        stop.set()
+        for client in clients:
+            client.join()
     assert not failures
     assert len(answers) > 100
     for asked, answered, version in answers:
