@@ -1,10 +1,10 @@
 """The recipe `full`: the encoder and the head are fine-tuned together, starting from what the recipe `head` finds.
 
-The word embeddings of a multilingual vocabulary stay as they are: they are most of such an encoder's weights, and a few
-thousand questions touch a small part of them. What is validated and kept is a moving average of the weights, which
-generalises better than those of any one step (Polyak and Juditsky 1992; Izmailov et al. 2018). Every step takes its
-randomness from the seed and its own number alone, so that a run that goes on from a saved state computes what an
-unbroken one computes. Knows nothing of snapshots.
+The table of word embeddings stays as it is: it holds most of a multilingual encoder's weights, and a few thousand
+questions touch a small part of it. What is validated and kept is a moving average of the weights, which generalises
+better than those of any one step (Polyak and Juditsky 1992; Izmailov et al. 2018). Every step takes its randomness from
+the seed and its own number alone, so that a run that goes on from a saved state computes what an unbroken one computes.
+Knows nothing of snapshots.
 """
 
 import math
@@ -25,7 +25,6 @@ from training.recipes.recipe import Outcome, Task, validation_score
 _LAYER = re.compile(r"\blayers?\.(\d+)\.")
 _MAX_GRADIENT_NORM = 1.0
 _SORTED_BATCHES = 20       # so many batches' texts are sorted by length together, which saves most of the padding
-_MOST_TRAINED_ROWS = 65_536  # of the table of word embeddings; vocabularies of one language have 20,000 to 50,000
 _HEAD_SHARE = 0.1          # of this recipe's time
 
 
@@ -174,10 +173,10 @@ class _FineTuning:
 
     def _trained(self) -> dict[str, torch.nn.Parameter]:
         """Return every parameter that is fine-tuned, by name."""
-        words = self._task.encoder.model[0].auto_model.get_input_embeddings().weight
-        words.requires_grad_(len(words) <= _MOST_TRAINED_ROWS)
+        frozen = self._task.encoder.model[0].auto_model.get_input_embeddings().weight
+        frozen.requires_grad_(False)
         named = self._task.encoder.model.named_parameters()
-        return {**{name: parameter for name, parameter in named if parameter.requires_grad},
+        return {**{name: parameter for name, parameter in named if parameter is not frozen},
                 **{f"head.{name}": parameter for name, parameter in self._head.items()}}
 
     def _copy_weights(self) -> dict[str, torch.Tensor]:

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from training.errors import TrainingError
-from training.recipes import full
 from training.recipes.full import _FineTuning, train_full
 from training.recipes.recipe import validation_score
 
@@ -32,18 +31,14 @@ def test_the_best_epoch_is_given_back_and_no_more_are_trained_once_it_is_long_ag
     assert found == pytest.approx(max(scores))
 
 
-@pytest.mark.parametrize(("most_rows", "of_words"), [(10, set()), (1_000_000, {0.25})])
-def test_layers_far_from_the_head_learn_more_slowly_and_many_words_not_at_all(make_task, monkeypatch, most_rows,
-                                                                              of_words):
-    monkeypatch.setattr(full, "_MOST_TRAINED_ROWS", most_rows)
+def test_layers_far_from_the_head_learn_more_slowly_and_word_embeddings_not_at_all(make_task):
     task = make_task(layer_decay=0.5, encoder_learning_rate=1.0)
     names = {id(parameter): name for name, parameter in task.encoder.model.named_parameters()}
     rates = {names.get(id(group["params"][0]), "head"): group["full_lr"]
              for group in _FineTuning(task)._optimizer.param_groups}
     of_part = {part: {rate for name, rate in rates.items() if part in name}
                for part in ("layer.1.", "layer.0.", "position_embeddings", "word_embeddings")}
-    assert of_part == {"layer.1.": {1.0}, "layer.0.": {0.5}, "position_embeddings": {0.25},
-                       "word_embeddings": of_words}
+    assert of_part == {"layer.1.": {1.0}, "layer.0.": {0.5}, "position_embeddings": {0.25}, "word_embeddings": set()}
     assert rates["head"] == task.plan.head_learning_rate
 
 
