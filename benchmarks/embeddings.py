@@ -9,7 +9,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import click
-from tqdm import tqdm
 
 from benchmarks import contestants as names
 from benchmarks.arena import Arena
@@ -19,7 +18,7 @@ from benchmarks.peers.infinity import VARIANTS, InfinityEnvironment
 from benchmarks.plot import Bar, draw_bars
 from benchmarks.report import render
 from benchmarks.results import SCENARIOS, Results
-from benchmarks.rounds import Turn, play
+from benchmarks.rounds import play_with_bar
 from control_plane.settings import Settings, load_settings
 from export.catalog import load_catalog
 from export.contract import ConchError, version_numbers
@@ -62,7 +61,7 @@ def run(chosen: set[str], rounds: int, duration_s: float, mixes: list[str]) -> R
         results = Results(
             describe_machine(), _versions(chosen), _conditions(version_dir, rounds, duration_s),
             {name: names.SETTINGS[name] for name in names.ALL if name in chosen}, min_cosines=arena.min_cosines())
-        results.samples = _play(arena.turns(mixes, duration_s, settings.home / "tools"), rounds)
+        results.samples = play_with_bar(arena.turns(mixes, duration_s, settings.home / "tools"), rounds)
     return results
 
 
@@ -112,17 +111,6 @@ def _conditions(version_dir: Path, rounds: int, duration_s: float) -> dict[str, 
         "Rounds": str(rounds), "Measured time of a turn": f"{duration_s:g} s",
         "Texts": "short: 4–40 words; long: 100–250 words; every twentieth text Chinese",
     }
-
-
-def _play(turns: list[Turn], rounds: int) -> list:
-    with tqdm(total=len(turns) * rounds, unit="turn") as bar:
-        def show(turn: Turn, number: int) -> None:
-            bar.update(bar.postfix is not None)
-            bar.set_postfix_str(f"round {number + 1}: {turn.contestant}, {turn.scenario}, {turn.mix}")
-
-        samples = play(turns, rounds, show)
-        bar.update()
-    return samples
 
 
 if __name__ == "__main__":

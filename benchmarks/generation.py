@@ -12,7 +12,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import click
-from tqdm import tqdm
 
 from benchmarks import generation_contestants as names
 from benchmarks.generation_arena import GenerationArena
@@ -21,7 +20,7 @@ from benchmarks.generation_page import render
 from benchmarks.generation_results import Cell, GenerationResults
 from benchmarks.machine import describe_machine, software_versions
 from benchmarks.plot import Bar, draw_bars
-from benchmarks.rounds import Turn, play
+from benchmarks.rounds import play_with_bar
 from control_plane.settings import Settings, load_settings
 from export.catalog import load_catalog
 from export.contract import TEXT_GENERATION, ConchError, version_numbers
@@ -74,7 +73,7 @@ def run(chosen: Sequence[str], cells: Sequence[Cell], rounds: int, prompts: int,
             describe_machine(), {**software_versions(PACKAGES), **arena.peer_versions()},
             _conditions(version_dir, rounds), {name: names.SETTINGS[name] for name in names.ALL if name in chosen},
             list(cells))
-        results.samples = _play(arena.turns(cells), rounds)
+        results.samples = play_with_bar(arena.turns(cells), rounds)
         if arena.triton:
             results.greedy = count_different(arena.triton.grpc_address, prompts)
             results.cancelled = cancel_many(arena.triton, cancellations)
@@ -122,17 +121,6 @@ def _conditions(version_dir: Path, rounds: int) -> dict[str, str]:
         "Answers": f"greedy, {names.EIGHT.tokens} tokens ({names.DISTURBED.tokens} of seven streams); the end token is "
                    "one like any other",
     }
-
-
-def _play(turns: list[Turn], rounds: int) -> list:
-    with tqdm(total=len(turns) * rounds, unit="turn") as bar:
-        def show(turn: Turn, number: int) -> None:
-            bar.update(bar.postfix is not None)
-            bar.set_postfix_str(f"round {number + 1}: {turn.contestant}, {turn.mix}, {turn.scenario}")
-
-        samples = play(turns, rounds, show)
-        bar.update()
-    return samples
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
+from tqdm import tqdm
 
 from benchmarks.client import TEXTS_OF_A_MIX, Load, Measurement
 from benchmarks.contestants import CONCH_PERF_ANALYZER
@@ -39,6 +40,18 @@ def play(turns: list[Turn], rounds: int, on_turn: Callable[[Turn, int], None]) -
         for turn in turns[start:] + turns[:start]:
             on_turn(turn, number)
             samples.append(replace(turn.take(), round=number))
+    return samples
+
+
+def play_with_bar(turns: list[Turn], rounds: int) -> list[Sample]:
+    """Do what `play` does and show how far it is, and whose turn it is."""
+    with tqdm(total=len(turns) * rounds, unit="turn") as bar:
+        def show(turn: Turn, number: int) -> None:
+            bar.update(bar.postfix is not None)
+            bar.set_postfix_str(f"round {number + 1}: {turn.contestant}, {turn.mix}, {turn.scenario}")
+
+        samples = play(turns, rounds, show)
+        bar.update()
     return samples
 
 
