@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pymysql
 
+from control_plane.database.database import Database
+from control_plane.database.migration import upgrade
 from serving.processes import start_child
 
 _USER, _PASSWORD = "conch", "conch"
@@ -77,6 +79,15 @@ def running_mariadb(folder: Path) -> Iterator[MariaDb]:
     finally:
         process.terminate()
         process.wait()
+
+
+@contextmanager
+def migrated_database(url: str) -> Iterator[Database]:
+    """Open a database that has every table, and none of whose rows are anybody's yet."""
+    database = Database(url)
+    upgrade(database)
+    yield database
+    database.dispose()
 
 
 def _install(data: Path, user: str) -> None:

@@ -5,13 +5,13 @@ from sqlalchemy import delete
 
 from control_plane.database.database import Database
 from control_plane.database.leases import LeaseRow
-from control_plane.database.migration import upgrade
 from control_plane.experiments.experiment_store import ExperimentStore
 from control_plane.experiments.tables import ExperimentHourRow, ExperimentLatencyRow, ExperimentRow
 from control_plane.lifecycle.tables import ModelEventRow, ModelRow, ModelTargetRow
 from control_plane.questions.tables import QuestionRow
 from control_plane.tuning.tables import ModelVersionRow, TrainingBatchRow
 from tests.control_plane.experiments.platform import Platform
+from tests.databases import migrated_database
 
 TABLES = (ExperimentRow, ExperimentHourRow, ExperimentLatencyRow, ModelEventRow, ModelRow, ModelTargetRow, QuestionRow,
           ModelVersionRow, TrainingBatchRow, LeaseRow)
@@ -19,19 +19,14 @@ TABLES = (ExperimentRow, ExperimentHourRow, ExperimentLatencyRow, ModelEventRow,
 
 @pytest.fixture(scope="package")
 def shared_sqlite(tmp_path_factory):
-    database = Database(f"sqlite:///{tmp_path_factory.mktemp('experiments') / 'test.db'}")
-    upgrade(database)
-    yield database
-    database.dispose()
+    with migrated_database(f"sqlite:///{tmp_path_factory.mktemp('experiments') / 'test.db'}") as database:
+        yield database
 
 
 @pytest.fixture(scope="package")
 def shared_mariadb(mariadb):
-    with mariadb.database() as url:
-        database = Database(url)
-        upgrade(database)
+    with mariadb.database() as url, migrated_database(url) as database:
         yield database
-        database.dispose()
 
 
 @pytest.fixture(params=["sqlite", "mariadb"])

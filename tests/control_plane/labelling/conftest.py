@@ -3,28 +3,22 @@
 import pytest
 from sqlalchemy import delete
 
-from control_plane.database.database import Database
-from control_plane.database.migration import upgrade
 from control_plane.database.schema import Base, utc_now
 from control_plane.jobs.store import new_job_id
 from control_plane.labelling.taxonomy import Taxonomy
 from control_plane.questions.tables import LOCAL_MODEL, QuestionRow
+from tests.databases import migrated_database
 
 
 @pytest.fixture(scope="session", params=["sqlite", "mariadb"])
 def migrated(request, tmp_path_factory):
     """A database with the schema of this program."""
     if request.param == "sqlite":
-        database = Database(f"sqlite:///{tmp_path_factory.mktemp('labelling') / 'test.db'}")
-        upgrade(database)
-        yield database
-        database.dispose()
+        with migrated_database(f"sqlite:///{tmp_path_factory.mktemp('labelling') / 'test.db'}") as database:
+            yield database
         return
-    with request.getfixturevalue("mariadb").database() as url:
-        database = Database(url)
-        upgrade(database)
+    with request.getfixturevalue("mariadb").database() as url, migrated_database(url) as database:
         yield database
-        database.dispose()
 
 
 @pytest.fixture

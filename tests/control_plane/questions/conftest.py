@@ -3,8 +3,6 @@
 import pytest
 from sqlalchemy import delete
 
-from control_plane.database.database import Database
-from control_plane.database.migration import upgrade
 from control_plane.questions.tables import (
     ErasureRow,
     QuestionDayRow,
@@ -13,6 +11,7 @@ from control_plane.questions.tables import (
     QuestionRow,
     QuestionSegmentRow,
 )
+from tests.databases import migrated_database
 
 TABLES = (ErasureRow, QuestionDayRow, QuestionIntentDayRow, QuestionLatencyDayRow, QuestionRow, QuestionSegmentRow)
 
@@ -25,19 +24,14 @@ def folder(tmp_path):
 
 @pytest.fixture(scope="package")
 def shared_sqlite(tmp_path_factory):
-    database = Database(f"sqlite:///{tmp_path_factory.mktemp('questions') / 'test.db'}")
-    upgrade(database)
-    yield database
-    database.dispose()
+    with migrated_database(f"sqlite:///{tmp_path_factory.mktemp('questions') / 'test.db'}") as database:
+        yield database
 
 
 @pytest.fixture(scope="package")
 def shared_mariadb(mariadb):
-    with mariadb.database() as url:
-        database = Database(url)
-        upgrade(database)
+    with mariadb.database() as url, migrated_database(url) as database:
         yield database
-        database.dispose()
 
 
 @pytest.fixture(params=["sqlite", "mariadb"])
