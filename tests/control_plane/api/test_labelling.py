@@ -2,6 +2,7 @@
 
 import pytest
 
+from control_plane.labelling import resolution
 from control_plane.labelling.annotations import Annotations
 from control_plane.labelling.out_of_fold import save_scores
 from tests.control_plane.api.model_tuning import TUNING, add_intents, ask
@@ -15,6 +16,12 @@ THIS_YEAR = {"type": "this_year", "target_years": [2026]}
 @pytest.fixture(autouse=True)
 def intents(services):
     add_intents(services, "wealth", "love")
+
+
+@pytest.fixture(autouse=True)
+def second_opinions(monkeypatch):
+    """Take chance out: a question wants a second opinion only where all do."""
+    monkeypatch.setattr(resolution, "is_in_overlap", lambda _, share: share == 1.0)
 
 
 @pytest.fixture
