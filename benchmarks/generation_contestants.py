@@ -33,7 +33,7 @@ _GENAI = ("onnxruntime-genai in process, one static batch, past and present in o
           "Conch serves")
 SETTINGS = {
     CONCH: "Triton, one gRPC stream for each answer; config.pbtxt as the export writes it: 8 slots of 2,048 tokens, "
-           "8 tokens of a new prompt between two steps of running streams",
+           "16 tokens of a new prompt between two steps of running streams",
     GENAI: f"{_GENAI}; threads do not spin, as in Conch",
     GENAI_SPINNING: f"{_GENAI}; threads spin, its default",
     LLAMA_Q8: f"{_LLAMA}; the GGUF quantised anew to Q8_0; threads do not spin (OMP_WAIT_POLICY=passive)",

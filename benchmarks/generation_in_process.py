@@ -8,6 +8,7 @@ static batch) or "transformers" (PATH is a checkpoint, which it asks prompt by p
 """
 
 import json
+import shutil
 import sys
 import tempfile
 import time
@@ -18,6 +19,7 @@ from benchmarks.generation_prompts import Prompt
 from benchmarks.generation_results import Stream
 from benchmarks.in_process import InProcessWorker
 from export.contract import MODEL_FILE
+from export.decoder_head import LOGITS, LOGITS_FROM
 from export.manifest import read_manifest
 from serving.cores import available_cores
 
@@ -50,10 +52,17 @@ def load_genai(version_dir: Path, folder: Path, threads: int, spins: bool) -> Ge
     """Load the graph that Conch serves in onnxruntime-genai, which reads its description from `folder`."""
     # Each kind imports only what it measures: torch's threads have no place beside ONNX Runtime's.
     import numpy as np
+    import onnx
     import onnxruntime_genai
 
-    for file in version_dir.glob(f"{MODEL_FILE}*"):
-        (folder / file.name).symlink_to(file.resolve())
+    for file in version_dir.glob(f"{MODEL_FILE}.*"):
+        shutil.copy(file, folder)  # weights outside the graph's folder are refused, linked ones too
+    graph = onnx.load(str(version_dir / MODEL_FILE), load_external_data=False)
+    # This runtime computes a prompt's last logits only where the graph can give no others.
+    graph.graph.input.remove(next(item for item in graph.graph.input if item.name == LOGITS_FROM))
+    logits = next(item for item in graph.graph.output if item.name == LOGITS)
+    logits.type.tensor_type.shape.dim[1].dim_value = 1
+    onnx.save(graph, str(folder / MODEL_FILE))
     (folder / "genai_config.json").write_text(json.dumps(genai_config(version_dir, threads, spins)))
     model = onnxruntime_genai.Model(str(folder))
 

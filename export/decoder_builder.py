@@ -14,6 +14,7 @@ from pathlib import Path
 from export.contract import MODEL_FILE
 from export.decoder_checkpoint import DecoderCheckpoint, load_decoder
 from export.decoder_gpt2 import build_gpt2
+from export.decoder_head import make_logits_optional
 from export.errors import UnsupportedModelError
 from export.sources.checkpoint import select_files
 
@@ -39,6 +40,7 @@ def build_graph(checkpoint: DecoderCheckpoint, folder: Path, precision: str, dev
         build_gpt2(load_decoder(checkpoint.path), folder / MODEL_FILE)
     else:
         _run_builder(checkpoint.path, folder, precision, device)
+    make_logits_optional(folder / MODEL_FILE)
     return folder / MODEL_FILE
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import onnxruntime as ort
 
 from export.contract import MODEL_FILE
+from export.decoder_head import LOGITS, LOGITS_FROM
 
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
@@ -31,8 +32,9 @@ class DecoderGraph:
             raise RuntimeError(f"this onnxruntime has no {provider}, only {', '.join(ort.get_available_providers())}")
         self._session = ort.InferenceSession(str(path), options, providers=[provider])
         self._caches = [item for item in self._session.get_inputs() if item.name.startswith("past_key_values.")]
-        self._outputs = ["logits", *(item.name.replace("past_key_values", "present") for item in self._caches)]
+        self._outputs = [LOGITS, *(item.name.replace("past_key_values", "present") for item in self._caches)]
         self._named = {item.name for item in self._session.get_inputs()}
+        self._named |= {item.name for item in self._session.get_overridable_initializers()}
         self.reset()
 
     def reset(self) -> None:
@@ -46,7 +48,8 @@ class DecoderGraph:
         past, self.length = self.length, self.length + len(token_ids)
         feeds = {"input_ids": np.array([token_ids], np.int64),
                  "attention_mask": np.ones((1, self.length), np.int64),
-                 "position_ids": np.arange(past, self.length, dtype=np.int64)[None]}
+                 "position_ids": np.arange(past, self.length, dtype=np.int64)[None],
+                 LOGITS_FROM: np.array([0])}
         logits, *present = self._session.run(
             self._outputs, {name: value for name, value in feeds.items() if name in self._named} | self._past)
         self._past = {item.name: value for item, value in zip(self._caches, present, strict=True)}

@@ -60,7 +60,8 @@ output [
 {outputs}
 ]
 instance_group [ {{ count: 1 kind: KIND_CPU }} ]
-# parameters: slots, context_tokens, memory_mb, queue_length, queue_timeout_s, prefill_chunk_tokens (docs/generation.md)
+# parameters (docs/generation.md): slots, context_tokens, memory_mb, queue_length, queue_timeout_s,
+# prefill_chunk_tokens, spin_us
 """
 _GENERATOR_INPUTS = {
     PROMPT_INPUT: "TYPE_STRING", MESSAGES_INPUT: "TYPE_STRING", TOOLS_INPUT: "TYPE_STRING",

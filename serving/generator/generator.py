@@ -47,7 +47,7 @@ class TextGenerator:
             raise VersionLoadError(str(error)) from error
         if not isinstance(manifest, GeneratorManifest):
             raise VersionLoadError(f"{version_dir} holds a model for {manifest.task}, which is no text generation")
-        graph = open_graph(version_dir / MODEL_FILE, threads)
+        graph = open_graph(version_dir / MODEL_FILE, threads, settings.spin_us)
         limits = plan_limits(settings, manifest.max_tokens, graph.token_bytes)
         vocabulary = Vocabulary(version_dir, graph.vocab_size, manifest.stop_token_ids)
         template = ChatTemplate.load(version_dir, manifest.special_tokens)

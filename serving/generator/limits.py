@@ -7,6 +7,7 @@ from serving.errors import VersionLoadError
 
 MIB = 1 << 20
 MIN_CONTEXT_TOKENS = 16
+_LEAST = {"spin_us": 0}  # what a setting may be at least, where that is not 1
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class EngineSettings:
     memory_mb: int = 1024             # MiB for the keys and values of all slots
     queue_length: int = 64            # sequences that may wait for a slot
     queue_timeout_s: int = 60
-    prefill_chunk_tokens: int = 8     # prompt tokens between two steps of the streams that run
+    prefill_chunk_tokens: int = 16    # prompt tokens between two steps of the streams that run
+    spin_us: int = 50                 # how long threads wait for each other awake while a step is computed; 0: not
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class EngineLimits:
 def read_settings(parameters: Mapping[str, str]) -> EngineSettings:
     """Read the settings; raises VersionLoadError that names the parameter of config.pbtxt and what it may be."""
     known = {item.name for item in fields(EngineSettings)}
-    return EngineSettings(**{name: _positive(name, value) for name, value in parameters.items() if name in known})
+    return EngineSettings(**{name: _whole(name, value) for name, value in parameters.items() if name in known})
 
 
 def plan_limits(settings: EngineSettings, model_tokens: int, token_bytes: int) -> EngineLimits:
@@ -56,7 +58,9 @@ def plan_limits(settings: EngineSettings, model_tokens: int, token_bytes: int) -
                         settings.prefill_chunk_tokens, slots * context * token_bytes)
 
 
-def _positive(name: str, value: str) -> int:
-    if not value.isdecimal() or int(value) < 1:
-        raise VersionLoadError(f"parameter {name} of config.pbtxt is {value!r}; give a whole number of at least 1")
+def _whole(name: str, value: str) -> int:
+    least = _LEAST.get(name, 1)
+    if not value.isdecimal() or int(value) < least:
+        raise VersionLoadError(
+            f"parameter {name} of config.pbtxt is {value!r}; give a whole number of at least {least}")
     return int(value)

@@ -39,13 +39,18 @@ class DecoderGraph:
         return len(self.cache_names) * self.kv_heads * self.head_dim * np.dtype(self.cache_type).itemsize
 
 
-def open_graph(model_file: Path, threads: int) -> DecoderGraph:
-    """Open a graph; raises VersionLoadError when it cannot be read or is no decoder with a cache."""
+def open_graph(model_file: Path, threads: int, spin_us: int) -> DecoderGraph:
+    """Open a graph; raises VersionLoadError when it cannot be read or is no decoder with a cache.
+
+    Its threads wait for each other awake for `spin_us` microseconds, then asleep; between steps they sleep. A small
+    model's step is a hundred operators that take about as long as it takes to wake a thread.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # Threads that spin between operators take the cores from Triton and from other models.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin_us > 0)))
+    options.add_session_config_entry("session.intra_op.spin_duration_us", str(spin_us))
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     try:
         session = onnxruntime.InferenceSession(model_file, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions have no common base of their own.

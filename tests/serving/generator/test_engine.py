@@ -180,7 +180,7 @@ def failing(compute, fails):
 
 def test_a_prompt_that_finds_no_memory_is_computed_in_smaller_chunks(generator, tiny_version, monkeypatch):
     expected = text_of(generator, PROMPTS[1], GREEDY)
-    short_of_memory, sizes = fresh(tiny_version), []
+    short_of_memory, sizes = fresh(tiny_version, prefill_chunk_tokens=8), []
 
     def is_large(slot, tokens, start):
         sizes.append(len(tokens))

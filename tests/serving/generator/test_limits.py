@@ -31,6 +31,12 @@ def test_parameters_of_the_configuration_are_read_and_others_left_alone():
     assert read_settings({"slots": "3", "cpu_threads": "x"}) == EngineSettings(slots=3)
 
 
+def test_threads_may_be_told_not_to_spin():
+    assert read_settings({"spin_us": "0"}).spin_us == 0
+    with pytest.raises(VersionLoadError, match=r"spin_us of config\.pbtxt is '-1'; .* at least 0"):
+        read_settings({"spin_us": "-1"})
+
+
 @pytest.mark.parametrize("value", ["0", "-1", "two", "", "1.5"])
 def test_a_parameter_that_is_no_number_is_refused_by_name(value):
     with pytest.raises(VersionLoadError, match=r"parameter queue_length of config\.pbtxt"):
