@@ -25,6 +25,7 @@ from export.sources.fetch import entry_for, fetch_checkpoint
 
 RECIPES = (
     *(QuantizationRecipe(8, block, "rtn", symmetric=True) for block in (32, 128)),
+    *(QuantizationRecipe(8, block, "rtn", symmetric=True, rotated=True) for block in (32, 64)),
     QuantizationRecipe(8, 32, "rtn", symmetric=True, accuracy_level=1),
     QuantizationRecipe(4, 32, "rtn", symmetric=True),
     *(QuantizationRecipe(4, block, "rtn", symmetric=False) for block in (16, 32, 64, 128)),

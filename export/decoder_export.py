@@ -5,7 +5,7 @@ An int4 export tries the recipes in order and keeps the first that meets the bou
 
 import datetime
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version as package_version
 from pathlib import Path
@@ -31,6 +31,7 @@ from export.decoder_quality import (
     find_shortfall,
 )
 from export.decoder_quantization import QuantizationRecipe, quantize_decoder
+from export.decoder_rotation import is_rotatable
 from export.errors import QualityError
 from export.golden import GOLDEN_TEXT
 from export.manifest import GeneratorManifest, sha256_of
@@ -41,9 +42,10 @@ from export.succession import check_backend, check_task
 from export.triton_config import generator_config
 
 STEPS = ("load checkpoint", "build graph", "ask the original", "quantize", "prove quality", "publish")
-# Smallest first; the figures that chose them are in docs/decisions/0008.
+# The quickest first; the figures that chose them are in docs/decisions/0008.
 RECIPES = {
-    "int8": (QuantizationRecipe(8, 32, "rtn", symmetric=True),),
+    "int8": (QuantizationRecipe(8, 32, "rtn", symmetric=True, rotated=True),
+             QuantizationRecipe(8, 32, "rtn", symmetric=True)),
     "int4": (QuantizationRecipe(4, 32, "rtn", symmetric=False, mixed=True),
              QuantizationRecipe(4, 16, "rtn", symmetric=False, mixed=True)),
 }
@@ -118,7 +120,7 @@ def _fit(request: GeneratorRequest, graph: Path, reference: QualityReference, ch
     """Put the first graph that meets the bound into `staging`; returns its run and what the manifest says of it."""
     golden = checkpoint.tokenizer(GOLDEN_TEXT)["input_ids"]
     bound = BOUNDS[request.precision]
-    recipes = RECIPES.get(request.precision, (None,)) if request.device == CPU else (None,)
+    recipes = _recipes(request, graph)
     for recipe in recipes:
         on_step(STEPS[3])
         _place(graph, staging, recipe)
@@ -138,6 +140,14 @@ def _fit(request: GeneratorRequest, graph: Path, reference: QualityReference, ch
                            "repository is unchanged")
     named = {"recipe": recipe.name} if recipe else {}
     return run, {**named, **describe_quality(run.figures, bound, shortfall)}
+
+
+def _recipes(request: GeneratorRequest, graph: Path) -> Sequence[QuantizationRecipe | None]:
+    """Return the recipes to try on a graph; None is the graph as it was built."""
+    if request.device != CPU or request.precision not in RECIPES:
+        return (None,)
+    rotates = is_rotatable(onnx.load(str(graph), load_external_data=False))
+    return [recipe for recipe in RECIPES[request.precision] if rotates or not recipe.rotated]
 
 
 def _place(graph: Path, staging: Path, recipe: QuantizationRecipe | None) -> None:

@@ -22,7 +22,12 @@ from onnxruntime.quantization.matmul_nbits_quantizer import (
     WeightOnlyQuantConfig,
 )
 
+from export.decoder_columns import quantize_columns
+from export.decoder_rotation import TURNS, rotate_residual
+
 HEAD = "/lm_head/MatMul"
+# They read a norm and hold half of a layer's weights. Those of attention read one, too, and suffer more from it.
+_WIDEST = re.compile(r"/model/layers\.\d+/mlp/(?:gate|up)_proj/MatMul")
 _EMBEDDING = "model.embed_tokens.weight"
 _TIED = f"{_EMBEDDING}_Q8"
 _HEAD_BITS, _HEAD_BLOCK = 8, 32
@@ -43,28 +48,36 @@ class QuantizationRecipe:
     symmetric: bool        # without zero points, which rtn alone can be
     accuracy_level: int = 4  # what activations become: 4 int8, 1 float32 (MatMulNBits: accuracy_level); hqq: always 1
     mixed: bool = False
+    rotated: bool = False    # the residual stream is turned, and the widest matrices have a scale for each column
 
     @property
     def name(self) -> str:
         """The recipe in short, as manifests and tables have it."""
         zero_points = "symmetric" if self.symmetric else "asymmetric"
         words = [self.algorithm, f"{self.bits} bits", f"block {self.block_size}", zero_points,
-                 f"level {self.accuracy_level}", *(["mixed"] if self.mixed else [])]
+                 f"level {self.accuracy_level}", *(["mixed"] if self.mixed else []),
+                 *(["rotated"] if self.rotated else [])]
         return ", ".join(words)
 
 
 def quantize_decoder(graph: Path, target: Path, recipe: QuantizationRecipe) -> None:
-    """Write the quantised form of the float32 `graph` to `target`, its weights beside it in `<name>.data`."""
+    """Write the quantised form of the float32 `graph` to `target`, its weights beside it in `<name>.data`.
+
+    The graph is rotatable (export.decoder_rotation) where the recipe rotates.
+    """
     logging.getLogger("onnxruntime.quantization.matmul_nbits_quantizer").setLevel(logging.WARNING)
     model = onnx.load(str(graph))
     tied = _is_tied(model)
-    matrices = [node.name for node in model.graph.node if node.op_type == "MatMul"]
+    if recipe.rotated:
+        rotate_residual(model)
+        quantize_columns(model, [node.name for node in model.graph.node if _WIDEST.fullmatch(node.name)])
+    matrices = [node.name for node in model.graph.node if node.op_type == "MatMul" and node.name not in TURNS]
     wide = {HEAD, *(_sensitive_matrices(matrices) if recipe.mixed else [])}
     narrow = [name for name in matrices if name not in wide]
     eight_bits = DefaultWeightOnlyQuantConfig(_HEAD_BLOCK, is_symmetric=True, accuracy_level=recipe.accuracy_level,
                                               bits=_HEAD_BITS)
-    model = _quantize(model, recipe, eight_bits, excluded=narrow)
-    model = _quantize(model, recipe, _config(recipe, narrow), excluded=[])
+    model = _quantize(model, recipe, eight_bits, excluded=[*narrow, *TURNS])
+    model = _quantize(model, recipe, _config(recipe, narrow), excluded=list(TURNS))
     if tied:
         _read_embedding_from_head(model)
     onnx.save(model, str(target), save_as_external_data=True, all_tensors_to_one_file=True,

@@ -48,6 +48,7 @@ def open_graph(model_file: Path, threads: int, spin_us: int) -> DecoderGraph:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # It warns of inputs that have a default.
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin_us > 0)))
     options.add_session_config_entry("session.intra_op.spin_duration_us", str(spin_us))
     options.add_session_config_entry("session.force_spinning_stop", "1")

@@ -1,0 +1,106 @@
+"""Turns the residual stream of a decoder's float32 graph, so that few bits can hold what flows through it.
+
+Some channels of a language model's residual stream are a hundred times as large as the others, and a scale that fits
+them leaves no steps for the rest. A turn by any orthogonal matrix spreads them over all channels and changes no result:
+the matrices that write to the stream and those that read from it take it in, and the norms between them do not see it
+(QuaRot, Ashkboos et al. 2024, without its rotations at run time). Knows nothing of quantisation.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+TURNS = ("/rotation/embedding/MatMul", "/rotation/head/MatMul")  # two products with square matrices, to stay in float32
+_NORM, _FIRST_NORM = "SkipSimplifiedLayerNormalization", "SimplifiedLayerNormalization"
+_NORM_STREAM, _NORM_ADDED = 0, 1   # inputs of a norm: the stream, and what is added to it before
+_SEED = 0
+
+
+def is_rotatable(model: onnx.ModelProto) -> bool:
+    """Return whether the graph is of the kind that can be turned: RMS norms, and matrices beside them."""
+    graph = _Graph(model)
+    norms = graph.norms()
+    if len(norms) < 2:
+        return False
+    read = all(node.op_type == "MatMul" for norm in norms[:-1] for node in graph.readers(norm.output[0]))
+    written = all(graph.writer(norm.input[_NORM_ADDED]) is not None for norm in norms[1:])
+    return read and written
+
+
+def rotate_residual(model: onnx.ModelProto) -> None:
+    """Turn the residual stream of a rotatable graph in place, and make the gains of its norms 1.
+
+    The stream is turned once behind the embedding and back before the head, so that the two can share one table.
+    """
+    graph = _Graph(model)
+    norms = graph.norms()
+    width = graph.weight(_gain_of(norms[0])).shape[0]
+    turn, _ = np.linalg.qr(np.random.default_rng(_SEED).standard_normal((width, width)))
+    for norm in norms[:-1]:
+        gain = graph.weight(_gain_of(norm))
+        for node in graph.readers(norm.output[0]):
+            graph.change(node.input[1], lambda matrix, gain=gain: turn.T @ (gain[:, None] * matrix))
+    for norm in norms[1:]:
+        for name in graph.writer(norm.input[_NORM_ADDED]):
+            graph.change(name, lambda weights: weights @ turn)
+    back = turn.T * graph.weight(_gain_of(norms[-1]))
+    for norm in norms:
+        graph.change(_gain_of(norm), np.ones_like)
+    graph.insert_product(norms[0].input[_NORM_STREAM], turn, TURNS[0])
+    graph.insert_product(norms[-1].output[0], back, TURNS[1])
+
+
+class _Graph:
+    """A graph's nodes by what they read and write, and its weights."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self._graph = model.graph
+        self._weights = {tensor.name: tensor for tensor in model.graph.initializer}
+
+    def norms(self) -> list[onnx.NodeProto]:
+        """Return the norms of the residual stream, in its order; norms of single heads are none of them."""
+        later = [node for node in self._graph.node if node.op_type == _NORM]
+        first = [node for node in self._graph.node if node.op_type == _FIRST_NORM and later
+                 and node.input[_NORM_STREAM] == later[0].input[_NORM_STREAM]]
+        return [*first, *later] if first else []
+
+    def readers(self, name: str) -> Iterator[onnx.NodeProto]:
+        """Yield the nodes that read a value."""
+        return (node for node in self._graph.node if name in node.input)
+
+    def writer(self, name: str) -> list[str] | None:
+        """Return the weights of what writes a value, a matrix and perhaps its bias; None where it is no product."""
+        node = next(node for node in self._graph.node if name in node.output)
+        if node.op_type == "MatMul" and node.input[1] in self._weights:
+            return [node.input[1]]
+        if node.op_type != "Add":
+            return None
+        biases = [item for item in node.input if item in self._weights]
+        products = [self.writer(item) for item in node.input if item not in self._weights]
+        return [*products[0], *biases] if len(products) == 1 and products[0] else None
+
+    def weight(self, name: str) -> np.ndarray:
+        """Return a weight as float64."""
+        return numpy_helper.to_array(self._weights[name]).astype(np.float64)
+
+    def change(self, name: str, change) -> None:
+        """Replace a weight by `change` of it."""
+        changed = change(self.weight(name)).astype(np.float32)
+        self._weights[name].CopyFrom(numpy_helper.from_array(changed, name))
+
+    def insert_product(self, value: str, matrix: np.ndarray, name: str) -> None:
+        """Multiply a value by a matrix before anybody reads it."""
+        turned = f"{name}/output_0"
+        self._graph.initializer.append(numpy_helper.from_array(matrix.astype(np.float32), f"{name}/weight"))
+        for node in self._graph.node:
+            for place, read in enumerate(node.input):
+                if read == value:
+                    node.input[place] = turned
+        maker = next(place for place, node in enumerate(self._graph.node) if value in node.output)
+        self._graph.node.insert(maker + 1, helper.make_node("MatMul", [value, f"{name}/weight"], [turned], name=name))
+
+
+def _gain_of(norm: onnx.NodeProto) -> str:
+    return norm.input[2 if norm.op_type == _NORM else 1]
