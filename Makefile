@@ -18,6 +18,9 @@ run: $(STAMP) ## Install, export `fast`, start everything in the foreground, the
 	@$(BIN)/conch export fast --if-missing
 	@export CONCH_SEED_INTENTS=$${CONCH_SEED_INTENTS:-true}; exec $(BIN)/conch serve --parent-pid $$PPID
 
+# The tests start some hundred processes: each would compile the sources again where the environment forbids bytecode.
+test test-fast: export PYTHONDONTWRITEBYTECODE =
+
 test: $(STAMP) ## Run the whole test suite, functional tests against the real Triton included
 	$(BIN)/python -m pytest $(PARALLEL)
 

@@ -1,5 +1,6 @@
 """What several folders share: small exported models, and databases. Heavy packages load with the first use."""
 
+import gc
 import os
 import shutil
 
@@ -16,6 +17,17 @@ hypothesis.settings.register_profile("conch", database=None, deadline=None, dera
 hypothesis.settings.load_profile("conch")
 
 PROMPTS = {"query": "query: ", "passage": "passage: "}
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: the garbage collector need not go through it, torch and all, again and again."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """Let all of it go at the end: extensions complain of what outlives them."""
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")
@@ -50,26 +62,48 @@ def mariadb(tmp_path_factory):
 
 @pytest.fixture(params=["sqlite", "mariadb"])
 def database_url(request, tmp_path):
-    """The URL of a database without tables, on SQLite and on MariaDB."""
+    """The URL of a database, on SQLite and on MariaDB: with every table where a test asks for `database`, else none."""
+    is_migrated, file = "database" in request.fixturenames, tmp_path / "test.db"
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'test.db'}"
+        from tests.databases import create_migrated_file
+        yield create_migrated_file(file) if is_migrated else f"sqlite:///{file}"
         return
-    with request.getfixturevalue("mariadb").database() as url:
+    server = request.getfixturevalue("mariadb")
+    with server.migrated_database() if is_migrated else server.database() as url:
         yield url
 
 
 @pytest.fixture
 def empty_database(database_url):
     """A database without tables."""
-    from control_plane.database.database import Database
-    database = Database(database_url)
-    yield database
-    database.dispose()
+    yield from _open(database_url)
 
 
 @pytest.fixture
-def database(empty_database):
+def database(database_url):
     """A database with the schema of this program."""
-    from control_plane.database.migration import upgrade
-    upgrade(empty_database)
-    return empty_database
+    yield from _open(database_url)
+
+
+@pytest.fixture
+def sqlite_database(tmp_path):
+    """A database with the schema of this program, where what is tested does not depend on its kind."""
+    from tests.databases import create_migrated_file
+    yield from _open(create_migrated_file(tmp_path / "conch.db"))
+
+
+@pytest.fixture
+def redis_server(tmp_path):
+    """A private Redis that runs; a test may stop it, and start it again."""
+    from tests.redis_server import RedisServer
+    server = RedisServer(tmp_path)
+    server.start()
+    yield server
+    server.stop()
+
+
+def _open(url: str):
+    from control_plane.database.database import Database
+    database = Database(url)
+    yield database
+    database.dispose()

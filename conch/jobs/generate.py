@@ -1,6 +1,7 @@
 """The job `generate`: one query is answered while nobody waits."""
 
-from control_plane.generation.query import QueryArguments, answer_query
+from control_plane.generation.query import answer_query
+from control_plane.generation.query_arguments import QueryArguments
 from control_plane.jobs.worker import Report
 from control_plane.services import build_services
 from control_plane.settings import load_settings

@@ -39,7 +39,7 @@ def limit_rate(app: Flask, settings: Settings) -> None:
     """Refuse requests of a key that was used more often than CONCH_RATE_LIMIT; the guard must have checked the key.
 
     Without a limit nothing is set up, and nothing is paid. Raises SettingsError. While a Redis is away each worker
-    counts for itself.
+    counts for itself; the requests that were asking it when it went are answered uncounted.
     """
     if settings.rate_limit is None:
         return
@@ -50,6 +50,8 @@ def limit_rate(app: Flask, settings: Settings) -> None:
                 application_limits_exempt_when=lambda: "identity" not in g, on_breach=_answer_breach,
                 # Without a name the library would let requests to paths that do not exist pass uncounted.
                 request_identifier=lambda: request.endpoint or "unknown", in_memory_fallback_enabled=True,
+                # Of several requests that see a Redis go, the library falls back for the first and raises in the rest.
+                swallow_errors=True,
                 storage_uri=settings.rate_limit_storage, storage_options=_REDIS_OPTIONS, key_prefix="conch")
     except (ConfigurationError, ValueError) as error:
         # Neither the value nor the library's message, which repeats it: there may be a password in it.

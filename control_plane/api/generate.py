@@ -9,7 +9,8 @@ from control_plane.api.changes import answer_with_job
 from control_plane.api.fields import GeneratorName
 from control_plane.api.jobs import JobDescription
 from control_plane.api.text_limits import check_texts
-from control_plane.generation.query import QueryArguments, answer_query
+from control_plane.generation.query import answer_query
+from control_plane.generation.query_arguments import QueryArguments
 from control_plane.jobs.kinds import GENERATE
 from control_plane.problems import INFERENCE_STATUSES, problem_responses
 from control_plane.services import services

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from control_plane.errors import ControlPlaneError
-from control_plane.generation.query import QueryArguments
+from control_plane.generation.query_arguments import QueryArguments
 from control_plane.json_schema import only, whole_number
 from export.contract import MODEL_NAME_MAX_CHARS, MODEL_NAME_PATTERN
 

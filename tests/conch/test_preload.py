@@ -8,11 +8,10 @@ from dataclasses import replace
 import pytest
 
 from conch.preload import preload_models
-from control_plane.database.database import Database
-from control_plane.database.migration import upgrade
 from control_plane.errors import ModelLoadError
 from control_plane.services import build_services
 from control_plane.settings import Settings
+from tests.control_plane.conftest import migrate
 from tests.control_plane.fakes import FakeGateway, publish
 
 
@@ -28,9 +27,7 @@ def gateway(tmp_path):
 def services(tmp_path, gateway):
     """Services whose settings preload both."""
     settings = Settings(home=tmp_path, model_repository=tmp_path / "repository", preload_models=("one", "two"))
-    database = Database(settings.database_address)
-    upgrade(database)
-    database.dispose()
+    migrate(settings)
     return build_services(settings, [gateway])
 
 

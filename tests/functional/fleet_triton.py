@@ -7,7 +7,7 @@ from pathlib import Path
 from serving.processes import start_child
 from serving.triton.distribution import find_distribution, lay_out_backends
 from serving.triton.server import ServerOptions, server_command, server_environment
-from tests.functional.platform import free_ports
+from tests.ports import free_ports
 
 SECRET = "a secret of the fleet"
 

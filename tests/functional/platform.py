@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,18 +16,11 @@ import numpy as np
 import psutil
 import tritonclient.grpc as triton
 
+from tests.ports import free_ports
+
 CONCH = str(Path(sys.executable).with_name("conch"))
 START_TIMEOUT_S = 60
 INTENTS = ("wealth", "love", "career", "health")  # what the newest version of conftest's intent_repository knows
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that were free a moment ago."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [item.getsockname()[1] for item in sockets]
-    for item in sockets:
-        item.close()
-    return ports
 
 
 @dataclass(frozen=True)

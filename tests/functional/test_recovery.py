@@ -10,7 +10,7 @@ import time
 import psutil
 import pytest
 
-from tests.functional.platform import ServedPlatform
+from tests.functional.platform import ServedPlatform, wait_until
 
 TRITON_BACK_S = 15
 STUB_BACK_S = 10
@@ -75,8 +75,7 @@ def test_a_killed_triton_is_back_with_its_models_and_callers_hear_the_truth(serv
     client = threading.Thread(target=ask)
     client.start()
     find(served, "tritonserver").kill()
-    time.sleep(0.5)
-    assert served.rest("GET", "/ready").status == 503
+    wait_until(lambda: served.rest("GET", "/ready").status == 503)
     assert served.rest("GET", "/health").status == 200
     wait_until_answered(served, TRITON_BACK_S)
     stop.set()

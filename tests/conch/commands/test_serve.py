@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from control_plane.database import migration
-from tests.functional.platform import free_ports
+from tests.ports import free_port
 
 CONCH = str(Path(sys.executable).with_name("conch"))
 LIMIT_S = 120
@@ -20,7 +20,7 @@ def serve(database_url, tmp_path):
     """Run `conch serve` without models over the database; gives the finished process."""
     environment = {**os.environ, "CONCH_HOME": str(tmp_path / "home"), "CONCH_DATABASE_URL": database_url,
                    "CONCH_MODEL_REPOSITORY": str(tmp_path), "CONCH_PRELOAD_MODELS": ",",
-                   "CONCH_TRITON_URLS": "127.0.0.1:1", "CONCH_HTTP_PORT": str(free_ports(1)[0])}
+                   "CONCH_TRITON_URLS": "127.0.0.1:1", "CONCH_HTTP_PORT": str(free_port())}
     return lambda: subprocess.run([CONCH, "serve"], env=environment, capture_output=True, text=True, timeout=LIMIT_S)
 
 

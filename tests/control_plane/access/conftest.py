@@ -3,11 +3,10 @@
 import pytest
 
 from control_plane.app import create_app
-from control_plane.database.database import Database
-from control_plane.database.migration import upgrade
 from control_plane.services import services
 from control_plane.settings import Settings
 from tests.control_plane.access.clients import Keys
+from tests.control_plane.conftest import migrate
 
 
 @pytest.fixture
@@ -22,9 +21,7 @@ def make_app(settings):
     made = []
 
     def make(settings=settings):
-        database = Database(settings.database_address)
-        upgrade(database)
-        database.dispose()
+        migrate(settings)
         made.append(create_app(settings, gateways=[]))
         return made[-1]
 

@@ -1,6 +1,9 @@
 """More requests than are allowed are refused with when to come again; nothing else is, and nothing is counted twice."""
 
+import logging
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -12,6 +15,7 @@ from tests.control_plane.access.clients import Keys
 from tests.control_plane.problem_assertions import assert_problem
 
 READ = "/v1/models"
+LIMIT_S = 60
 
 
 @pytest.fixture
@@ -119,6 +123,37 @@ def test_a_storage_that_is_away_makes_each_worker_count_for_itself(make_keys, ca
     client = keys.client("infer")
     assert [client.get(READ).status_code for _ in range(3)] == [200, 200, 429]
     assert "falling back to in-memory storage" in caplog.text
+
+
+def test_two_applications_count_together_in_a_redis_and_by_themselves_while_it_is_away(make_keys, redis_server, caplog):
+    caplog.set_level(logging.INFO)
+    limits = {"rate_limit": "4/day", "rate_limit_storage": redis_server.url}
+    first = make_keys(**limits)
+    key, _ = first.make("infer")
+    clients = [first.client_with(key), make_keys(**limits).client_with(key)]
+    assert [client.get(READ).status_code for client in clients * 3] == [200] * 4 + [429] * 2
+    redis_server.stop()
+    assert [clients[0].get(READ).status_code for _ in range(5)] == [200] * 4 + [429]
+    assert [clients[1].get(READ).status_code for _ in range(5)] == [200] * 4 + [429]
+    redis_server.start()
+    deadline = time.monotonic() + LIMIT_S
+    # It comes back empty, and is asked again after a second, after two, and so on.
+    while caplog.text.count("Rate limit storage recovered") < len(clients):
+        assert time.monotonic() < deadline
+        statuses = [client.get(READ).status_code for client in clients]
+        time.sleep(0.1)
+    assert 200 in statuses
+
+
+def test_requests_that_are_under_way_when_a_redis_falls_silent_are_answered(make_keys, redis_server):
+    keys = make_keys(rate_limit="100/hour", rate_limit_storage=redis_server.url)
+    key, _ = keys.make("infer")
+    assert keys.client_with(key).get(READ).status_code == 200
+    redis_server.suspend()
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: keys.client_with(key).get(READ).status_code, range(8)))
+    redis_server.resume()
+    assert answers == [200] * 8
 
 
 @pytest.mark.parametrize("rate", ["fast", "0/second", "10", "10/fortnight", "-1/second", "1/second;x"])

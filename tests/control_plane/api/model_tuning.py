@@ -56,7 +56,8 @@ def begin_anew(services: Services, path: str) -> None:
         session.execute(update(tables.IntentRow).where(tables.IntentRow.name.in_(("wealth", "general")))
                         .values(state=tables.ACTIVE, merged_into=None))
         session.execute(update(tables.IntentRow).where(tables.IntentRow.name == "wealth").values(state=state))
-    begin_rule(services)
+    if path.startswith(f"{TUNING}/keywords"):
+        begin_rule(services)
     begin_experiment(services, path)
     begin_batch(services, path)
     if path.endswith("/undo"):
@@ -82,10 +83,13 @@ def begin_batch(services: Services, path: str) -> None:
     report.parent.mkdir(parents=True, exist_ok=True)
     report.write_text("<!DOCTYPE html>", encoding="utf-8")
     with services.database.write() as session:
-        session.execute(update(JobRow).values(idempotency_key=None))  # The batch of before may have run.
+        # The batch of before may have run. There are many jobs, and few of them have a key.
+        session.execute(update(JobRow).where(JobRow.idempotency_key.is_not(None)).values(idempotency_key=None))
         session.execute(delete(ModelVersionRow))
         session.execute(delete(TrainingBatchRow).where(TrainingBatchRow.batch_id == EXAMPLE_ID))
-        session.execute(update(TrainingBatchRow).values(training_status=CREATED, job_id=None))  # One runs at a time.
+        session.execute(update(TrainingBatchRow)
+                        .where(or_(TrainingBatchRow.training_status != CREATED, TrainingBatchRow.job_id.is_not(None)))
+                        .values(training_status=CREATED, job_id=None))  # One runs at a time.
         session.add(TrainingBatchRow(batch_id=EXAMPLE_ID, description="", recipe="head", created_by="test",
                                      created_at=utc_now()))
         session.flush()
@@ -102,7 +106,8 @@ def begin_experiment(services: Services, path: str) -> None:
     """Have the document's experiment run, or none where `path` starts one."""
     with services.database.write() as session:
         session.execute(delete(ExperimentRow).where(ExperimentRow.id == EXAMPLE_ID))
-        session.execute(update(ExperimentRow).values(running_model=None, state=ABORTED))  # One runs at a time.
+        session.execute(update(ExperimentRow).where(ExperimentRow.running_model.is_not(None))
+                        .values(running_model=None, state=ABORTED))  # One runs at a time.
         if not path.endswith("/experiments"):
             session.add(ExperimentRow(
                 id=EXAMPLE_ID, name="", model="intent", running_model="intent", kind="ab", control_version=1,

@@ -3,7 +3,7 @@
 import pytest
 
 from conch.jobs.generate import run
-from control_plane.generation.query import QueryArguments
+from control_plane.generation.query_arguments import QueryArguments
 from tests.control_plane.problem_assertions import assert_problem
 
 pytestmark = pytest.mark.usefixtures("far")

@@ -6,8 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from control_plane.database.database import Database
-from control_plane.database.migration import upgrade
 from control_plane.errors import BrokenModelError, InferenceRejectedError, ModelNotLoadedError, TritonUnavailableError
 from control_plane.generation.conversations import conversation_key, rank_targets
 from control_plane.generation.generation_service import GenerationLimits, GenerationService
@@ -28,15 +26,12 @@ HOME, NEXT, LAST = rank_targets(conversation_key("tiny", REQUEST), TARGETS)
 
 
 @pytest.fixture
-def world(tmp_path):
-    """Three targets with the generator `tiny` live. What is tested asks no database, so that one kind is enough."""
-    database = Database(f"sqlite:///{tmp_path / 'conch.db'}")
-    upgrade(database)
+def world(sqlite_database, tmp_path):
+    """Three targets with the generator `tiny` live."""
     publish_generator(tmp_path / "repository", "tiny")
-    world = World(database, tmp_path / "repository")
+    world = World(sqlite_database, tmp_path / "repository")
     world.activate(1)
-    yield world
-    database.dispose()
+    return world
 
 
 @pytest.fixture

@@ -37,11 +37,13 @@ def claims(database) -> JobClaims:
 class Workplace:
     """Submits tiny jobs, runs dispatchers, and looks at what becomes of both."""
 
-    def __init__(self, store: JobStore, database_url: str, folder: Path) -> None:
+    def __init__(self, store: JobStore, database_url: str, folder: Path, queue_url: str | None = None) -> None:
         self.store, self.folder = store, folder
         self.began, self.stopped, self.may_end = (folder / name for name in ("began", "stopped", "may_end"))
-        self.service = JobService(store, WakeQueue(None, folder / "huey.db"), TINY_KINDS)
+        self.service = JobService(store, WakeQueue(queue_url, folder / "huey.db"), TINY_KINDS)
         self._environment = {**os.environ, "CONCH_HOME": str(folder), "CONCH_DATABASE_URL": database_url}
+        if queue_url is not None:
+            self._environment["CONCH_QUEUE_URL"] = queue_url
         self.dispatchers: list[subprocess.Popen] = []
 
     def submit(self, outcome: str = "succeeds") -> str:
@@ -122,7 +124,15 @@ def _runs(pid: int) -> bool:
 
 @pytest.fixture
 def workplace(store, database_url, tmp_path) -> Iterator[Workplace]:
-    found = Workplace(store, database_url, tmp_path)
+    yield from _run_workplace(Workplace(store, database_url, tmp_path))
+
+
+@pytest.fixture
+def workplace_with_redis(store, database_url, tmp_path, redis_server) -> Iterator[Workplace]:
+    yield from _run_workplace(Workplace(store, database_url, tmp_path, redis_server.url))
+
+
+def _run_workplace(found: Workplace) -> Iterator[Workplace]:
     yield found
     for process in found.dispatchers:
         found.end_dispatcher(process)

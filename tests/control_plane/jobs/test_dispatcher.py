@@ -5,6 +5,7 @@ import signal
 
 import psutil
 import pytest
+from redis import Redis
 
 from control_plane.jobs.claims import Claim
 from control_plane.jobs.dispatcher import Dispatcher
@@ -155,6 +156,21 @@ def test_a_job_is_found_though_nobody_was_woken(workplace):
     job = workplace.store.submit("tiny", {name: str(workplace.folder / name) for name in (
         "began", "stopped", "may_end")}, 3, "tester")
     assert workplace.wait_for(job.id, "succeeded")["attempts"] == 1
+
+
+def test_jobs_run_while_the_redis_that_wakes_is_there_is_away_and_is_back(workplace_with_redis, redis_server):
+    workplace = workplace_with_redis
+    workplace.may_end.touch()
+    workplace.start_dispatcher()
+    workplace.wait_for(workplace.submit(), "succeeded")
+    with Redis.from_url(redis_server.url) as redis:
+        workplace.wait_until(lambda: redis.keys() == [], redis.keys)  # The dispatcher has taken its wake.
+    redis_server.stop()
+    workplace.wait_for(workplace.submit(), "succeeded")
+    assert "the queue cannot be read, jobs are found a little later" in workplace.output()
+    redis_server.start()
+    workplace.wait_for(workplace.submit(), "succeeded")
+    assert not list(workplace.folder.glob("huey.db*"))
 
 
 def test_a_process_that_cannot_be_started_costs_an_attempt(store, claims, tmp_path):

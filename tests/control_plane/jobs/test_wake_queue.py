@@ -1,15 +1,12 @@
 """The queue wakes whoever waits, carries ids, and is missed by nobody when it is away."""
 
-import shutil
-import socket
-import subprocess
 import threading
-import time
 
 import pytest
 
 from control_plane.jobs.wake_queue import WakeQueue
 from control_plane.settings import SettingsError
+from tests.ports import free_port
 
 LONG_S = 60
 
@@ -19,30 +16,36 @@ def file(tmp_path):
     return tmp_path / "home" / "huey.db"
 
 
-@pytest.fixture
-def redis_url(tmp_path):
-    """A private Redis, where one is installed."""
-    program = shutil.which("redis-server") or shutil.which("valkey-server")
-    if program is None:
-        pytest.skip("no redis-server is installed")
-    port = _free_port()
-    with subprocess.Popen([program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)],
-                          stdout=subprocess.DEVNULL) as server:
-        deadline = time.monotonic() + LONG_S
-        while not _answers(port):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        yield f"redis://127.0.0.1:{port}/0"
-        server.terminate()
-
-
 def test_whoever_waits_is_woken_by_another_process_view_of_the_same_file(file):
     _assert_wakes(WakeQueue(None, file), WakeQueue(None, file))
 
 
-def test_whoever_waits_is_woken_over_redis(redis_url, file):
-    _assert_wakes(WakeQueue(redis_url, file), WakeQueue(redis_url, file))
+def test_whoever_waits_is_woken_over_redis(redis_server, file):
+    _assert_wakes(WakeQueue(redis_server.url, file), WakeQueue(redis_server.url, file))
     assert not file.exists()
+
+
+def test_a_redis_that_comes_back_wakes_again(redis_server, file, caplog):
+    sender, receiver = WakeQueue(redis_server.url, file), WakeQueue(redis_server.url, file)
+    _assert_wakes(sender, receiver)
+    redis_server.stop()
+    sender.wake("lost")
+    receiver.wait(0.1, threading.Event())
+    assert [record.message.partition(":")[0] for record in caplog.records] == [
+        "no controller was woken for job lost, one will find it by itself",
+        "the queue cannot be read, jobs are found a little later"]
+    redis_server.start()
+    _assert_wakes(sender, receiver)
+
+
+def test_a_redis_that_is_silent_neither_fails_a_submission_nor_a_wait(redis_server, file, caplog):
+    queue = WakeQueue(redis_server.url, file)
+    redis_server.suspend()
+    queue.wake("lost")
+    assert "no controller was woken for job lost" in caplog.text
+    queue.wait(0.1, threading.Event())
+    redis_server.resume()
+    _assert_wakes(queue, queue)
 
 
 def test_each_id_wakes_once(file):
@@ -63,7 +66,7 @@ def test_each_id_wakes_once(file):
 def test_a_queue_that_is_away_neither_fails_a_submission_nor_ends_a_wait(file, url, caplog):
     if url is None:
         file.mkdir(parents=True)  # Nothing can open it as a database.
-    queue = WakeQueue(url and f"redis://127.0.0.1:{_free_port()}/0", file)
+    queue = WakeQueue(url and f"redis://127.0.0.1:{free_port()}/0", file)
     queue.wake("a-job")
     assert "no controller was woken for job a-job" in caplog.text
     queue.wait(0.1, threading.Event())
@@ -86,16 +89,3 @@ def _assert_wakes(sender: WakeQueue, receiver: WakeQueue) -> None:
     sender.wake("a-job")
     waiting.join(LONG_S / 2)
     assert not waiting.is_alive()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as bound:
-        return bound.getsockname()[1]
-
-
-def _answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True

@@ -1,33 +1,11 @@
-"""Databases that are migrated once and emptied after each test, with a taxonomy, and questions to label."""
+"""A taxonomy, and questions to label."""
 
 import pytest
-from sqlalchemy import delete
 
-from control_plane.database.schema import Base, utc_now
+from control_plane.database.schema import utc_now
 from control_plane.jobs.store import new_job_id
 from control_plane.labelling.taxonomy import Taxonomy
 from control_plane.questions.tables import LOCAL_MODEL, QuestionRow
-from tests.databases import migrated_database
-
-
-@pytest.fixture(scope="session", params=["sqlite", "mariadb"])
-def migrated(request, tmp_path_factory):
-    """A database with the schema of this program."""
-    if request.param == "sqlite":
-        with migrated_database(f"sqlite:///{tmp_path_factory.mktemp('labelling') / 'test.db'}") as database:
-            yield database
-        return
-    with request.getfixturevalue("mariadb").database() as url, migrated_database(url) as database:
-        yield database
-
-
-@pytest.fixture
-def database(migrated):
-    """The migrated database, empty."""
-    yield migrated
-    with migrated.write() as session:
-        for table in reversed(Base.metadata.sorted_tables):
-            session.execute(delete(table))
 
 
 @pytest.fixture

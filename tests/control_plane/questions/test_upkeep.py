@@ -25,7 +25,7 @@ def test_a_pass_moves_questions_and_drops_old_ones_once_an_hour(database, folder
 
 
 @pytest.mark.parametrize("error", [DatabaseUnavailableError("away"), OSError("the disk is gone"), KeyError("a bug")])
-def test_an_error_of_a_pass_is_told_once_and_tried_again(shared_sqlite, folder, monkeypatch, caplog, error):
+def test_an_error_of_a_pass_is_told_once_and_tried_again(sqlite_database, folder, monkeypatch, caplog, error):
     passes, stop = [], threading.Event()
 
     def fail(self, stop) -> None:
@@ -37,7 +37,7 @@ def test_an_error_of_a_pass_is_told_once_and_tried_again(shared_sqlite, folder, 
     monkeypatch.setattr(QuestionMover, "run_once", fail)
     monkeypatch.setattr(upkeep, "RETRY_S", 0.0)
     monkeypatch.setattr(upkeep, "POLL_S", 0.0)
-    QuestionUpkeep(shared_sqlite, folder, LAST_YEAR).run(stop)
+    QuestionUpkeep(sqlite_database, folder, LAST_YEAR).run(stop)
     assert len(passes) == 3
     told = [record for record in caplog.records if record.name == upkeep.__name__]
     assert len(told) == (3 if isinstance(error, KeyError) else 1)
