@@ -17,6 +17,7 @@ from control_plane.jobs.claims import JobClaims
 from control_plane.jobs.job_service import JobService
 from control_plane.jobs.store import JobStore
 from control_plane.jobs.wake_queue import WakeQueue
+from control_plane.labelling.live_taxonomy import LiveTaxonomy
 from control_plane.lifecycle.lifecycle import Lifecycle
 from control_plane.lifecycle.residency import Residency
 from control_plane.lifecycle.rollout import Rollout
@@ -90,8 +91,8 @@ def build_services(settings: Settings, gateways: Sequence[TritonGateway] | None 
     job_queue = WakeQueue(settings.queue_url, settings.queue_file)
     jobs = JobService(JobStore(database), job_queue)
     tuning = build_tuning(settings, database, IntentModel(
-        registry, inference, observer, settings.intent_model, settings.intent_timeout_s), generation, jobs, lifecycle,
-        metrics.questions_lost.inc)
+        registry, inference, observer, LiveTaxonomy(database), settings.intent_model, settings.intent_timeout_s),
+        generation, jobs, lifecycle, metrics.questions_lost.inc)
     return Services(settings, database, leases, store, fleet, rollout, residency, lifecycle, models, generation,
                     tuning, jobs, JobClaims(database), job_queue, metrics, usage,
                     Exposition(metrics, state, settings.metrics_dir), KeyStore(database), AuditLog(database))

@@ -6,7 +6,7 @@
     ├── BatchNotFoundError         no training batch has that id
     ├── BatchStateError            a batch cannot be created or run now
     ├── ModelVersionNotFoundError  no batch brought forth that version
-    ├── PromotionError             the version did not pass the gate, and nobody says why it should answer
+    ├── PromotionError             the version did not pass a gate, and nobody says why it should answer
     ├── ExperimentNotFoundError    no experiment has that id
     ├── ExperimentStateError       an experiment cannot be started or ended now
     ├── LlmAnswerError             a language model that was asked for intents answered something else
@@ -117,10 +117,12 @@ class ModelVersionNotFoundError(ControlPlaneError):
 
 
 class PromotionError(ControlPlaneError):
-    """A version that did not pass the gate is to be activated without a reason."""
+    """A version that did not pass the gate, or met none, is to be activated without a reason."""
 
-    def __init__(self, version: str, verdict: str) -> None:
-        super().__init__(f"the gate's verdict on {version} is {verdict!r}; to activate it all the same, give a reason")
+    def __init__(self, version: str, verdict: str | None) -> None:
+        found = (f"no batch brought forth {version}, so that no gate has judged it" if verdict is None
+                 else f"the gate's verdict on {version} is {verdict!r}")
+        super().__init__(f"{found}; to activate it all the same, give a reason")
 
 
 class ExperimentNotFoundError(ControlPlaneError):

@@ -56,6 +56,13 @@ class LabelerBody(_Strict):
     labeler_id: LabelerId | None = None
 
 
+class DisputesQuery(_Strict):
+    """How many, the oldest first."""
+
+    limit: int = Field(50, ge=1, le=200)
+    cursor: QuestionId | None = Field(None, description="`next_cursor` of the page before.")
+
+
 class SuspectsQuery(_Strict):
     """How many."""
 
@@ -115,6 +122,13 @@ class QuestionDescription(LoggedQuestion):
     annotations: list[AnnotationDescription] = Field(description="Oldest first.")
 
 
+class DisputesPage(BaseModel):
+    """Questions of which people say different things."""
+
+    questions: list[QuestionDescription]
+    next_cursor: str | None = Field(description="For the next page; null where there is none.")
+
+
 class AgreementAnswer(BaseModel):
     """Krippendorff's alpha; null where nothing varies."""
 
@@ -153,6 +167,17 @@ def list_unlabeled(query: QueueQuery):
     page = _tuning().label_queue.page(query.labeler_id or g.actor, query.limit, query.cursor)
     next_cursor = page[-1].lease_id if len(page) == query.limit else None
     return {"questions": [_describe_queued(item) for item in page], "next_cursor": next_cursor}
+
+
+@blueprint.get("/questions/disputed", responses={"200": DisputesPage, **problem_responses(401, 422, 503)},
+               summary="Questions of which people say different things")
+@needs_scope(LABEL)
+def list_disputed(query: DisputesQuery):
+    """List disputed questions with what was said of them, the oldest first; a label with `review` decides one."""
+    records = _tuning().label_reports.disputes(query.limit + 1, query.cursor or "")
+    shown = records[:query.limit]
+    return {"questions": [_describe(record) for record in shown],
+            "next_cursor": shown[-1].question.id if len(records) > query.limit else None}
 
 
 @blueprint.get("/questions/<string(length=32):question_id>", responses={"200": QuestionDescription,

@@ -71,10 +71,18 @@ class RunBody(_Strict):
     auto_extract_keywords: bool = Field(False, strict=True, description="Propose keyword rules afterwards.")
 
 
-class DeployBody(_Strict):
+class ReasonBody(_Strict):
     """Why."""
 
     reason: Reason = ""
+
+
+class DeployBody(ReasonBody):
+    """Why, and what becomes of the version before."""
+
+    keep_warm: bool = Field(True, strict=True, description=(
+        "Keep the version that was active loaded, so that a rollback is immediate, until its memory is needed. False "
+        "with the active version lets it go."))
 
 
 class Batch(BaseModel):
@@ -205,17 +213,18 @@ def list_model_versions(query: VersionsQuery):
                 responses={"200": Deployed, **problem_responses(*_DEPLOY_STATUSES)}, summary="Switch to a version")
 @needs_scope(PROMOTE)
 def activate_version(path: VersionPath, body: DeployBody):
-    """Load the version beside the active one, prove it, switch, and let the old one drain.
+    """Load the version beside the active one, prove it, switch, and keep the old one for a rollback.
 
     A version that did not pass the gate needs a reason.
     """
-    return _deployed(services(current_app).tuning.deployment.activate(path.version, change(body.reason)))
+    return _deployed(services(current_app).tuning.deployment.activate(path.version, change(body.reason),
+                                                                      body.keep_warm))
 
 
 @blueprint.post("/models/rollback", responses={"200": Deployed, **problem_responses(*_DEPLOY_STATUSES)},
                 summary="Switch back to the version before")
 @needs_scope(PROMOTE)
-def roll_back_version(body: DeployBody):
+def roll_back_version(body: ReasonBody):
     """Switch to the version that was active before."""
     return _deployed(services(current_app).tuning.deployment.roll_back(change(body.reason)))
 

@@ -1,9 +1,11 @@
-"""What the labels say as a whole: all of them for an export, how far people agree, which are probably wrong."""
+"""What the labels say as a whole: all of them for an export, how far people agree, what is in dispute or in doubt."""
 
 from collections.abc import Iterator
 
 from control_plane.database.database import Database
 from control_plane.labelling.agreement import Agreement, measure_agreement
+from control_plane.labelling.annotations import QuestionRecord
+from control_plane.labelling.disputes import read_disputes
 from control_plane.labelling.examples import LabelledRow, independent_opinions, labelled_chunk
 from control_plane.labelling.out_of_fold import SuspectedLabel, suspected_labels
 from control_plane.labelling.taxonomy import read_taxonomy
@@ -27,6 +29,11 @@ class LabelReports:
         """Return the labels that the newest training confidently contradicts, the surest first."""
         with self._database.read() as session:
             return suspected_labels(session, read_taxonomy(session), limit)
+
+    def disputes(self, limit: int, after: str = "") -> list[QuestionRecord]:
+        """Return disputed questions with what was said of them, the oldest first, behind the id `after`."""
+        with self._database.read() as session:
+            return read_disputes(session, limit, after)
 
     def labelled_chunks(self) -> Iterator[list[LabelledRow]]:
         """Yield all labelled questions in chunks, each read in a transaction of its own: readers may be slow."""

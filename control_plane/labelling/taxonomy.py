@@ -22,6 +22,7 @@ from control_plane.tuning_errors import IntentNotFoundError, TaxonomyStateError,
 
 INTENT_NAME_PATTERN = r"^[a-z][a-z0-9_]{0,63}$"
 OUT_OF_SCOPE = "out_of_scope"  # reserved: an empty list of intents means it
+CHANGE = "change"  # the action of a change of an intent's names, as the history has it
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ class Taxonomy:
                 move_rules(session, name, row.name, actor, reason)
             return {"from": before, "to": values}
 
-        return self._apply("change", name, actor, reason, alter)
+        return self._apply(CHANGE, name, actor, reason, alter)
 
     def merge(self, name: str, into: str, actor: str, reason: str = "") -> TaxonomySnapshot:
         """Make past labels and keyword rules of one intent those of another; it cannot be undone: they are one now.
@@ -172,8 +173,8 @@ class Taxonomy:
             with self._database.write() as session:
                 rows = {row.name: row for row in session.scalars(select(IntentRow).with_for_update())}
                 detail = apply(session, rows)
-                session.add(TaxonomyChangeRow(revision=_revision(session) + 1, actor=actor, action=action, intent=name,
-                                              detail=detail, reason=reason))
+                session.add(TaxonomyChangeRow(revision=read_revision(session) + 1, actor=actor, action=action,
+                                              intent=name, detail=detail, reason=reason))
                 session.flush()
                 return read_taxonomy(session)
         except DuplicateRowError as error:
@@ -183,11 +184,12 @@ class Taxonomy:
 def read_taxonomy(session: Session) -> TaxonomySnapshot:
     """Return the taxonomy as an open transaction sees it."""
     rows = session.scalars(select(IntentRow).order_by(IntentRow.position, IntentRow.id))
-    return TaxonomySnapshot(_revision(session), tuple(
+    return TaxonomySnapshot(read_revision(session), tuple(
         Intent(row.id, row.name, row.display_name, row.description, row.state, row.merged_into) for row in rows))
 
 
-def _revision(session: Session) -> int:
+def read_revision(session: Session) -> int:
+    """Return the revision of the taxonomy as an open transaction sees it; 0 before the first change."""
     return session.scalar(select(func.max(TaxonomyChangeRow.revision))) or 0
 
 

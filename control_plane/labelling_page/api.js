@@ -26,6 +26,7 @@ export class Api {
   taxonomy() { return this.#json("GET", `${TUNING}/taxonomy`); }
   agreement() { return this.#json("GET", `${TUNING}/agreement`); }
   suspects(limit) { return this.#json("GET", `${TUNING}/label-errors?${new URLSearchParams({ limit })}`); }
+  disputes(limit) { return this.#json("GET", `${TUNING}/questions/disputed?${new URLSearchParams({ limit })}`); }
   batches(limit) { return this.#json("GET", `${TUNING}/batches?${new URLSearchParams({ limit })}`); }
   batch(id) { return this.#json("GET", `${TUNING}/batches/${encodeURIComponent(id)}`); }
   versions(limit) { return this.#json("GET", `${TUNING}/models?${new URLSearchParams({ limit })}`); }

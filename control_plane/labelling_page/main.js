@@ -1,13 +1,14 @@
-// Begins the page: signing in, the three views, keys, and what is said to everybody.
+// Begins the page: signing in, the views, keys, and what is said to everybody.
 
 import { Api, ApiError, explain } from "./api.js";
 import { byId } from "./dom.js";
+import { DisputesView } from "./disputes_view.js";
 import { LabelView } from "./label_view.js";
 import { forgetAll, recall, remember } from "./memory.js";
 import { QualityView } from "./quality_view.js";
 import { TrainingView } from "./training_view.js";
 
-const VIEWS = ["label", "quality", "training"];
+const VIEWS = ["label", "quality", "disputes", "training"];
 const TYPING = "input:not([type=checkbox]), textarea, select, [contenteditable]";
 
 /** What the views share: one key, its scopes, the taxonomy, and one place for messages. */
@@ -37,7 +38,7 @@ class Shell {
     remember("labeler", labeler);
     [this.#api, this.#scopes, this.#intents] = [api, own.scopes, intents];
     this.#views = { label: new LabelView(api, labeler, this), quality: new QualityView(api, labeler, this),
-      training: new TrainingView(api, this) };
+      disputes: new DisputesView(api, labeler, this), training: new TrainingView(api, this) };
     byId("who-name").textContent = labeler;
     this.#showSignedIn(true);
     await this.route();

@@ -1,7 +1,8 @@
 // The view of how good the labels are: agreement, and labels that are probably wrong, which can be corrected.
 
-import { byId, describeTime, formatMoment, formatNumber, make, makeButton, makeText } from "./dom.js";
+import { byId, formatNumber, make, makeButton, makeText } from "./dom.js";
 import { Editor } from "./editor.js";
+import { describeIntents, describeOpinion } from "./opinions.js";
 
 const MOST = 50;
 
@@ -58,7 +59,7 @@ export class QualityView {
 
   #describeDoubt(suspect) {
     const intent = makeText("strong", this.#shell.displayName(suspect.intent));
-    const said = suspect.correct_intent.map((name) => this.#shell.displayName(name)).join(", ") || "out of scope";
+    const said = describeIntents(suspect.correct_intent, (name) => this.#shell.displayName(name));
     const verb = suspect.kind === "missing" ? "misses" : "doubts";
     return ["Labelled ", makeText("span", said), `; the model ${verb} `, intent,
       ` (score ${formatNumber(suspect.score)}).`];
@@ -70,18 +71,11 @@ export class QualityView {
       this.#question = question;
       byId("review-doubt").replaceChildren(...this.#describeDoubt(suspect));
       this.#editor.show(question, { intents: question.correct_intent, time: question.correct_time_intent });
-      byId("review-annotations").replaceChildren(...question.annotations.map((said) => this.#describeAnnotation(said)));
+      byId("review-annotations").replaceChildren(...question.annotations.map((said) => make("li", {},
+        ...describeOpinion(said, (name) => this.#shell.displayName(name)))));
       this.#turn(true);
       byId("review-title").focus();
     });
-  }
-
-  #describeAnnotation(said) {
-    const intents = said.intents === null ? "skipped"
-      : said.intents.map((name) => this.#shell.displayName(name)).join(", ") || "out of scope";
-    return make("li", {}, makeText("span", `${said.labeler_id}: ${intents}`),
-      ` (${said.origin}, ${formatMoment(said.created_at)}; time: ${describeTime(said.time_intent)}${
-        said.undone_at ? "; undone" : ""})`);
   }
 
   async #save() {

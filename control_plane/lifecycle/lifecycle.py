@@ -49,7 +49,7 @@ class Lifecycle:
                 before, is_wanted=True, is_resident=True, policy=policy or before.policy,
                 active_version=before.active_version or model.versions[-1], last_used_at=_last_use(before)))
             self._require_version(model, after.active_version)
-            self._apply(after, before)
+            after = self._apply(after, before)
             return before if after == before else self._record(before, after, "load", change)
 
     def unload(self, name: str, change: Change) -> ModelState:
@@ -69,15 +69,20 @@ class Lifecycle:
             before = self._store.find(model.name)
             if not before.is_wanted or before.should_be_loaded:
                 return before
-            after = replace(before, is_resident=True, last_used_at=utc_now())
-            self._apply(after, before)
-            return self._store.note(before, is_resident=True, last_used_at=after.last_used_at)
+            after = self._apply(replace(before, is_resident=True, last_used_at=utc_now()), before)
+            return self._store.note(before, is_resident=True, last_used_at=after.last_used_at,
+                                    keeps_previous_warm=after.keeps_previous_warm)
+
+    def require_version(self, name: str, version: int) -> None:
+        """Raise what `activate` raises of a version that is not there or cannot be served."""
+        self._require_version(self._registry.servable(name), version)
 
     def activate(self, name: str, version: int, change: Change, expected_revision: int | None = None,
                  force: bool = False, keep_warm: bool | None = None) -> ModelState:
         """Load `version` beside the active one, prove it on every target, and switch.
 
-        The version that was active stays loaded until everybody has learnt of the switch, or for good with `keep_warm`.
+        The version that was active stays loaded until everybody has learnt of the switch, or with `keep_warm` until its
+        memory is needed.
         Raises StaleRevisionError, VersionNotFoundError, VersionRefusedError or ModelLoadError; the active version then
         still is.
         """
@@ -104,7 +109,7 @@ class Lifecycle:
             before = self._store.find(model.name)
             after = replace(before, extra_versions=tuple(sorted(set(versions))))
             if after.should_be_loaded:
-                self._apply(after, before)
+                after = self._apply(after, before)
             return before if after == before else self._record(before, after, "keep", change, _extra(after))
 
     def let_go(self, name: str, change: Change) -> ModelState:
@@ -125,7 +130,7 @@ class Lifecycle:
             _check_revision(before, expected_revision)
             after = replace(before, configuration=configuration.stated())
             if after.should_be_loaded:
-                self._apply(after, before)
+                after = self._apply(after, before)
             return self._record(before, after, "configure", change, detail=after.configuration)
 
     def relieve(self, name: str) -> list[str]:
@@ -144,22 +149,43 @@ class Lifecycle:
             after = self._placed(_switched(before, version, keep_warm))
             if after == before:
                 return before
-            after = replace(after, activated_at=utc_now())
-            self._apply(after, before)
+            after = self._apply(replace(after, activated_at=utc_now()), before)
+            if self._residency.is_short(model.name):  # It was loaded for the switch, and its memory is needed.
+                after = replace(after, keeps_previous_warm=False)
             _require_held(lease, model)
             return self._record(before, replace(after, activated_at=utc_now()), action, change)
 
-    def _apply(self, after: ModelState, before: ModelState) -> None:
-        now = utc_now()
-        for version in set(after.placement(now).versions) - set(before.placement(now).versions):
+    def _apply(self, after: ModelState, before: ModelState) -> ModelState:
+        """Bring every target to `after` and return it; where memory is short, without what is only kept warm."""
+        placement = after.placement(utc_now())
+        # Triton loads all of a model's versions anew when there is one more or less of them.
+        if placement != before.placement(utc_now()) and self._residency.is_short(after.name, placement.versions):
+            after, before = self._let_spares_go(after, before)
+        for version in _new_versions(after, before):
             self._residency.make_room(after.name, version)
-        targets = self._rollout.reachable(self._targets(after))
         try:
-            self._rollout.apply(after.placement(now), targets, before.placement(now))
+            self._bring(after, before)
         except InsufficientMemoryError:  # The room was estimated, or belongs to a machine that cannot be seen.
-            if not self.relieve(after.name):
+            lean = self._let_spares_go(after, before)
+            if lean == (after, before) and not self.relieve(after.name):
                 raise
-            self._rollout.apply(after.placement(now), targets, before.placement(now))
+            after, before = lean
+            self._bring(after, before)
+        return after
+
+    def _let_spares_go(self, after: ModelState, before: ModelState) -> tuple[ModelState, ModelState]:
+        """Return both states without the version that is loaded for a rollback alone; it is unloaded at once."""
+        if after.spare_version(utc_now()) is not None:
+            after = replace(after, keeps_previous_warm=False)
+        if before.spare_version(utc_now()) is not None:
+            lean = self._store.note(before, keeps_previous_warm=False)
+            self._bring(lean, before)
+            before = lean
+        return after, before
+
+    def _bring(self, after: ModelState, before: ModelState) -> None:
+        now = utc_now()
+        self._rollout.apply(after.placement(now), self._rollout.reachable(self._targets(after)), before.placement(now))
 
     def _record(self, before: ModelState, after: ModelState, action: str, change: Change,
                 detail: dict | None = None) -> ModelState:
@@ -208,6 +234,11 @@ def _switched(before: ModelState, version: int, keep_warm: bool | None) -> Model
         previous_version=before.previous_version if is_active else before.active_version,
         keeps_previous_warm=before.keeps_previous_warm if keep_warm is None else keep_warm,
         last_used_at=_last_use(before))
+
+
+def _new_versions(after: ModelState, before: ModelState) -> set[int]:
+    now = utc_now()
+    return set(after.placement(now).versions) - set(before.placement(now).versions)
 
 
 def _extra(state: ModelState) -> dict[str, list[int]]:

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from control_plane.database.leases import Lease, Leases
 from control_plane.database.schema import utc_now
-from control_plane.errors import TritonUnavailableError
+from control_plane.errors import InferenceTimeoutError, TritonUnavailableError
 from control_plane.fleet import Fleet
 from control_plane.lifecycle.placement import Placement
 from control_plane.lifecycle.residency import Residency
@@ -134,17 +134,25 @@ class Reconciler:
                 return
             try:
                 state = self._store.find(model)
-                outcomes = self._fleet.on_each(targets, lambda gateway: self._rollout.place(
-                    gateway, self._placement(state, gateway.address)))
+                errors = self._place(state, targets)
+                if state.spare_version(utc_now()) is not None and not _pass_by_themselves(errors):
+                    # A version that nobody asks must not keep the active one from being loaded.
+                    errors = self._place(self._store.note(state, keeps_previous_warm=False), targets)
             finally:
                 lease.release()
-            self._judge(model, {target: error for target, error in outcomes.items() if error is not None})
+            self._judge(model, errors)
         except ConchError as error:
             self._judge(model, {"database": error})
         except Exception:
             _LOG.exception("repairing model %s", model)
         finally:
             self._under_way.discard(model)
+
+    def _place(self, state: ModelState, targets: list[str]) -> dict[str, Exception]:
+        """Bring targets to what a state wants of them; returns the errors, by target."""
+        outcomes = self._fleet.on_each(targets, lambda gateway: self._rollout.place(
+            gateway, self._placement(state, gateway.address)))
+        return {target: error for target, error in outcomes.items() if error is not None}
 
     def _judge(self, model: str, errors: dict[str, Exception]) -> None:
         """Log what could not be repaired and leave it alone for a while, longer each time."""
@@ -160,3 +168,8 @@ class Reconciler:
 
     def _may_try(self, model: str) -> bool:
         return time.monotonic() >= self._failures.get(model, (0, 0.0))[1]
+
+
+def _pass_by_themselves(errors: dict[str, Exception]) -> bool:
+    """Return whether nothing is wrong but that targets are away or busy."""
+    return all(isinstance(error, TritonUnavailableError | InferenceTimeoutError) for error in errors.values())

@@ -56,6 +56,11 @@ class ModelState:
             versions.add(self.previous_version)
         return Placement(self.name, tuple(sorted(versions)), self.configuration)
 
+    def spare_version(self, now: datetime) -> int | None:
+        """Return the version that is loaded for a rollback alone, None where there is none."""
+        needed = replace(self, keeps_previous_warm=False).placement(now)
+        return next(iter(set(self.placement(now).versions).difference(needed.versions)), None)
+
     def is_placed_on(self, target: str) -> bool:
         """Return whether a target is one of the model's."""
         return self.targets is None or target in self.targets

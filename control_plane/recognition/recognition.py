@@ -1,7 +1,7 @@
 """What came out of recognising a question. Values, nothing more."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 # The stage before the local model in an experiment: the version that is tried.
 TREATMENT_MODEL = "treatment_model"
@@ -20,6 +20,21 @@ class Scores:
         """Return the labels that hold with their scores, the surest first."""
         held = {label: score for label, score in self.scores.items() if score >= self.thresholds[label]}
         return dict(sorted(held.items(), key=lambda item: -item[1]))
+
+    def under(self, names: Mapping[str, str]) -> "Scores":
+        """Return the same under other names, label -> name. Labels that share one become one, with the largest score.
+
+        It holds where one of them does: its threshold is the lowest of those that hold, or else that of the largest.
+        """
+        if all(label == name for label, name in names.items()):
+            return self
+        sharing: dict[str, list[tuple[float, float]]] = {}
+        for label, score in self.scores.items():
+            sharing.setdefault(names[label], []).append((score, self.thresholds[label]))
+        held = {name: [threshold for score, threshold in pairs if score >= threshold]
+                for name, pairs in sharing.items()}
+        return replace(self, scores={name: max(pairs)[0] for name, pairs in sharing.items()},
+                       thresholds={name: min(held[name], default=max(pairs)[1]) for name, pairs in sharing.items()})
 
 
 @dataclass(frozen=True)

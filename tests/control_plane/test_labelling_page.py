@@ -2,6 +2,7 @@
 
 import pytest
 
+from control_plane.labelling.annotations import Annotations
 from control_plane.labelling.out_of_fold import save_scores
 from control_plane.tuning.tables import INCONCLUSIVE, ModelVersionRow
 from tests.browser import ENTER, ESCAPE, find_chromedriver, running_browser
@@ -144,6 +145,31 @@ def test_a_suspected_label_is_opened_and_corrected(page, services, asked):
     assert find(services, asked[2]).annotations[-1].origin == "review"
 
 
+def test_disputes_are_decided_one_after_the_other_with_the_keyboard_alone(page, services, asked):
+    annotations = Annotations(services.database, blind_share=1.0)
+    for question_id in asked[:2]:
+        annotations.label(question_id, ["wealth"], None, "ann")
+    for given in services.tuning.label_queue.page("carl", 9):
+        annotations.label(given.question.id, ["love"], None, "carl")
+    page.run("location.hash = '#disputes'")
+    page.wait_for_text("#disputes-list", "carl: Love")
+    assert page.run("return document.querySelectorAll('#disputes-list > li').length") == 2
+    page.press("o")
+    page.wait_for_text("#dispute-editor .question", QUESTIONS[0])
+    toggles = "[...document.querySelectorAll('#dispute-editor .toggle')].map((item) => item.ariaPressed)"
+    page.press(ENTER)
+    page.wait_for_text("#dispute-editor .problem", "Choose an intent or out of scope")
+    page.press("o")
+    assert page.run(f"return {toggles}") == ["true", "false", "false", "false"]
+    page.press("o", "3", ENTER)
+    page.wait_for_text("#dispute-editor .question", QUESTIONS[1])
+    page.press("n", ENTER)
+    page.wait_for_text("#disputes-note", "None")
+    assert [find(services, question_id).correct_intent for question_id in asked[:2]] == [["love", "health"], []]
+    last = find(services, asked[0]).annotations[-1]
+    assert (last.labeler, last.origin) == ("ann", "review")
+
+
 def test_a_version_that_did_not_pass_is_activated_with_a_reason_and_its_report_shown(page, services, settings):
     publish(settings.model_repository, "intent", 2)
     begin_batch(services, "/activate")
@@ -201,7 +227,7 @@ def test_who_may_only_label_is_offered_nothing_else(browser, address, services):
 
 def test_nothing_is_wider_than_a_small_screen_and_every_field_has_a_name(page):
     page.use_screen(360)
-    for view in ("label", "quality", "training"):
+    for view in ("label", "quality", "disputes", "training"):
         page.run("location.hash = arguments[0]", view)
         page.wait_until("document.querySelector(`nav [href='#${arguments[0]}']`).ariaCurrent === 'page'", view)
         assert page.run("return innerWidth === 360 && document.documentElement.scrollWidth <= 360"), view

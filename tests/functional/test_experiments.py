@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from control_plane.experiments.live_experiment import MAX_AGE_S
+from control_plane.database.live_copy import MAX_AGE_S
 from control_plane.experiments.trial import position
 from control_plane.lifecycle.placement import Placement
 from control_plane.triton_config import load_config

@@ -2,12 +2,19 @@
 
 import subprocess
 import threading
+import time
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
+import psutil
 import pytest
 
 from conch.demo_tuning import LABELS, QUESTIONS, Rest, run_demo
+from control_plane.lifecycle.reconciler import PASS_S
+from control_plane.lifecycle.store import DRAIN_S
+from control_plane.settings import Settings
 from tests.export.checkpoints import build_checkpoint
-from tests.functional.platform import CONCH, ServedPlatform
+from tests.functional.platform import CONCH, ServedPlatform, wait_until
 
 CLIENTS = 8
 QUESTION = {"question": "我明年财运怎么样"}
@@ -40,7 +47,8 @@ def test_the_seeded_model_answers_right_after_the_start(served):
     answer = served.rest("POST", "/api/v1/intents/predict", {**QUESTION, "subject": "7", "consent": True})
     assert answer.status == 200, answer.body
     assert (answer.body["model_version"], answer.body["failed_stages"]) == ("1", {})
-    assert answer.body["time_intent"] == {"type": "next_year", "target_years": [2027]}
+    next_year = datetime.now(ZoneInfo(Settings().time_zone)).year + 1
+    assert answer.body["time_intent"] == {"type": "next_year", "target_years": [next_year]}
     assert answer.body["question_id"]
 
 
@@ -97,3 +105,18 @@ def test_running_a_batch_again_is_answered_by_the_same_job(served, rest):
     batch = rest.call("GET", "/api/v1/model-tuning/batches")["batches"][0]
     again = rest.call("POST", f"/api/v1/model-tuning/batches/{batch['batch_id']}/run", {})
     assert (again["id"], again["state"]) == (batch["job_id"], "succeeded")
+
+
+def test_a_rollback_finds_the_version_before_still_loaded(served, rest):
+    rest.call("POST", "/api/v1/model-tuning/models/intent-2/activate", {"reason": "to roll back from"})
+    time.sleep(DRAIN_S + 2 * PASS_S)  # No later pass lets the version before go either.
+    processes = model_processes(served)
+    assert rest.call("GET", "/api/v1/models/info", type="intent")["loaded_versions"] == [1, 2]
+    assert rest.call("POST", "/api/v1/model-tuning/models/rollback", {"reason": ""})["active_version"] == 1
+    assert model_processes(served) == processes  # Nothing was loaded for it.
+    wait_until(lambda: rest.call("POST", "/api/v1/intents/predict", QUESTION)["model_version"] == "1")
+
+
+def model_processes(served) -> set[psutil.Process]:
+    """Return the processes in which Triton runs versions of models."""
+    return {process for process in served.descendants() if process.name() == "triton_python_backend_stub"}

@@ -33,6 +33,14 @@ def experiment(client):
     return answer.json
 
 
+def _subjects(row) -> dict[str, str]:
+    """Return subjects of both arms: subject -> arm. They belong to one by the experiment's id, and ids are random."""
+    arms: dict[str, list[str]] = {CONTROL: [], TREATMENT: []}
+    for number in range(200):
+        arms[enter(row, f"user-{number}", "").arm].append(f"user-{number}")
+    return {subject: arm for arm, subjects in arms.items() for subject in subjects[:6]}
+
+
 def _ask(client, subject: str | None, **body) -> dict:
     answer = client.post("/api/v1/intents/predict", json={
         "question": f"财运 {subject}", "subject": subject, "consent": True, **body})
@@ -47,9 +55,7 @@ def _counts(services, experiment) -> dict:
 
 def test_subjects_are_answered_by_their_arm_and_logged_with_it(client, services, experiment):
     row = services.tuning.experiment_store.find(experiment["id"])
-    arms = {subject: enter(row, subject, "").arm for subject in SUBJECTS}
-    assert set(arms.values()) == {CONTROL, TREATMENT}
-    logged = {}
+    arms, logged = _subjects(row), {}
     for subject, arm in arms.items():
         for _ in range(2):
             answer = _ask(client, subject)
@@ -58,7 +64,7 @@ def test_subjects_are_answered_by_their_arm_and_logged_with_it(client, services,
     nameless = _ask(client, None)
     assert nameless["model_version"] == "1"
     mover = QuestionMover(services.database, services.settings.question_spool)
-    wait_until(lambda: mover.run_once() and len(services.tuning.questions.page(100)) == 2 * len(SUBJECTS) + 1)
+    wait_until(lambda: mover.run_once() and len(services.tuning.questions.page(100)) == 2 * len(arms) + 1)
     assert {question_id: services.tuning.questions.find(question_id).variant for question_id in logged} == logged
     assert services.tuning.questions.find(nameless["question_id"]).variant is None
     counts = _counts(services, experiment)
@@ -71,7 +77,7 @@ def test_subjects_are_answered_by_their_arm_and_logged_with_it(client, services,
 
 def test_a_treatment_that_fails_costs_nobody_the_answer(client, services, gateway, experiment):
     row = services.tuning.experiment_store.find(experiment["id"])
-    subject = next(subject for subject in SUBJECTS if enter(row, subject, "").arm == TREATMENT)
+    subject = next(subject for subject, arm in _subjects(row).items() if arm == TREATMENT)
     gateway.models["intent"].dimensions.pop(2)
     answer = _ask(client, subject)
     assert (answer["model_version"], list(answer["failed_stages"])) == ("1", ["treatment_model"])
@@ -108,10 +114,14 @@ def test_an_abort_sends_everybody_to_the_control_and_is_final(client, services, 
     assert {_ask(client, subject)["model_version"] for subject in SUBJECTS} == {"1"}
 
 
-def test_a_version_that_no_batch_brought_forth_cannot_be_promoted(client, experiment):
+def test_a_version_that_no_batch_brought_forth_is_promoted_with_a_reason(client, services, experiment):
     answer = client.post(f"{URL}/{experiment['id']}/finish", json={"promote": True})
-    assert_problem(answer, 404, "model-version-not-found")
+    assert_problem(answer, 409, "promotion")
+    assert "give a reason" in answer.json["detail"]
     assert client.get(f"{URL}/{experiment['id']}").json["state"] == "running"
+    answer = client.post(f"{URL}/{experiment['id']}/finish", json={"promote": True, "reason": "exported elsewhere"})
+    assert (answer.status_code, answer.json["state"]) == (200, "finished")
+    assert services.store.find("intent").active_version == 2
 
 
 def test_what_cannot_be_tried_is_refused(client):

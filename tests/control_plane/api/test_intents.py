@@ -4,7 +4,10 @@ import time
 
 import pytest
 
+from control_plane.lifecycle.store import Change
 from control_plane.questions.question_mover import QuestionMover
+from tests.control_plane.fakes import publish_intent, scores_of
+from tests.control_plane.lifecycle.world import wait_until
 from tests.control_plane.problem_assertions import assert_problem
 
 LIMIT_S = 20
@@ -53,6 +56,25 @@ def test_with_consent_it_is_kept_masked_under_the_id_that_the_answer_names(clien
 def test_without_consent_nothing_of_it_is_kept(client, services, ruled):
     assert _predict(client, question=QUESTION, subject="user-7").json["question_id"] is None
     _logged(services, 0)
+
+
+def test_what_the_model_answers_is_called_as_the_taxonomy_calls_it_now_also_in_the_log(client, services, settings):
+    publish_intent(settings.model_repository, "intent", labels=("wealth", "love", "health"))
+    services.lifecycle.activate("intent", 1, Change("test"))
+    taxonomy = services.tuning.taxonomy
+    for name in ("wealth", "love", "health"):
+        taxonomy.add(name, name, "", "test")
+    before = scores_of(QUESTION, 3)
+    taxonomy.change("wealth", "test", name="money")
+    taxonomy.merge("love", "health", "test")
+    wait_until(lambda: {item["intent"] for item in _predict(client, question=QUESTION).json["intents"]} <= {
+        "money", "health"})
+    answer = _predict(client, question=QUESTION, consent=True).json
+    [row] = _logged(services, 1)
+    assert row.id == answer["question_id"]
+    assert row.scores == pytest.approx({"money": before[0], "health": max(before[1:])}, abs=1e-5)
+    assert row.intents == [item["intent"] for item in answer["intents"]]
+    assert {item["intent"]: pytest.approx(item["score"], abs=1e-5) for item in answer["intents"]} == row.scores
 
 
 def test_a_question_that_nothing_knows_is_out_of_scope(client, ruled):

@@ -2,7 +2,6 @@
 
 import pytest
 
-from control_plane.labelling import resolution
 from control_plane.labelling.annotations import Annotations
 from control_plane.labelling.out_of_fold import save_scores
 from tests.control_plane.api.model_tuning import TUNING, add_intents, ask
@@ -16,12 +15,6 @@ THIS_YEAR = {"type": "this_year", "target_years": [2026]}
 @pytest.fixture(autouse=True)
 def intents(services):
     add_intents(services, "wealth", "love")
-
-
-@pytest.fixture(autouse=True)
-def second_opinions(monkeypatch):
-    """Take chance out: a question wants a second opinion only where all do."""
-    monkeypatch.setattr(resolution, "is_in_overlap", lambda _, share: share == 1.0)
 
 
 @pytest.fixture
@@ -167,3 +160,21 @@ def test_labelling_needs_its_scope(app, services, question, anonymous):
     for answer in (client.get(UNLABELED), label(client, question, "love"), client.get(f"{TUNING}/agreement")):
         assert_problem(answer, 403, "insufficient-scope", "'label'")
     assert_problem(anonymous.get(UNLABELED), 401, "authentication")
+
+
+def test_disputes_are_listed_page_by_page_until_a_review_decides(client, services):
+    asked = ask(services, *(f"第{number}个问题" for number in range(3)))
+    annotations = Annotations(services.database, blind_share=1.0)
+    for question_id in asked:
+        annotations.label(question_id, ["wealth"], THIS_YEAR, "ann")
+    for given in services.tuning.label_queue.page("bob", 9):
+        annotations.label(given.question.id, ["love"], None, "bob")
+    first = client.get(f"{QUESTIONS}/disputed?limit=2").json
+    second = client.get(f"{QUESTIONS}/disputed?limit=2&cursor={first['next_cursor']}").json
+    assert [item["id"] for page in (first, second) for item in page["questions"]] == asked
+    assert second["next_cursor"] is None
+    assert first["questions"][0] == client.get(f"{QUESTIONS}/{asked[0]}").json
+    assert [(said["labeler_id"], said["intents"]) for said in first["questions"][0]["annotations"]] == [
+        ("ann", ["wealth"]), ("bob", ["love"])]
+    assert label(client, asked[0], "love", review=True).status_code == 200
+    assert [item["id"] for item in client.get(f"{QUESTIONS}/disputed").json["questions"]] == asked[1:]

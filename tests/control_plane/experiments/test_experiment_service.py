@@ -4,7 +4,7 @@ import pytest
 
 from control_plane.errors import BusyError, InvalidRequestError, ModelLoadError, VersionNotFoundError
 from control_plane.experiments.experiment_service import lease_of
-from control_plane.tuning_errors import ExperimentStateError, ModelVersionNotFoundError, PromotionError
+from control_plane.tuning_errors import ExperimentStateError, PromotionError
 from tests.control_plane.experiments.platform import ANN, add_version
 
 
@@ -67,14 +67,23 @@ def test_finishing_without_it_leaves_the_control(platform):
         platform.service.abort(platform.store.page(1)[0].id, ANN)
 
 
-@pytest.mark.parametrize(("verdict", "error"), [(None, ModelVersionNotFoundError), ("fail", PromotionError)])
-def test_a_promotion_that_is_refused_lets_the_experiment_go_on(platform, verdict, error):
+@pytest.mark.parametrize("verdict", [None, "fail"])
+def test_a_treatment_that_did_not_pass_or_that_no_batch_made_is_promoted_with_a_reason_only(platform, verdict):
     if verdict:
         add_version(platform.database, 3, verdict)
     row = platform.start(treatment_version=3)
-    with pytest.raises(error):
+    with pytest.raises(PromotionError, match="intent-3"):
         platform.service.finish(row.id, True, type(ANN)("ann"))
     assert (platform.store.running("intent").id, platform.active()) == (row.id, 1)
+    assert platform.service.finish(row.id, True, ANN).state == "finished"
+    assert platform.active() == 3
+
+
+def test_after_a_promotion_the_control_stays_loaded_for_a_rollback(platform):
+    platform.service.finish(platform.start().id, True, ANN)
+    platform.world.drain("intent")
+    platform.lifecycle.let_go("intent", ANN)
+    assert platform.loaded() == [1, 2]
 
 
 def test_an_abort_takes_back_a_treatment_that_has_become_active(platform):

@@ -2,8 +2,9 @@ import threading
 
 import pytest
 
+from control_plane.database.live_copy import MAX_AGE_S
 from control_plane.errors import DatabaseUnavailableError
-from control_plane.intents.live_rules import MAX_AGE_S, LiveRules
+from control_plane.intents.live_rules import LiveRules
 from control_plane.intents.rule_store import LoadedRules, RuleStore
 from control_plane.intents.tables import ACTIVE, RETIRED, SHADOW
 
@@ -92,7 +93,7 @@ def test_while_the_database_is_away_the_last_rules_stay(store, clock, live, capl
     store.is_away = True
     clock.pass_second()
     assert _intents(live.active()) == ["wealth"]
-    assert "the keyword rules stay as they are" in caplog.text
+    assert "the keyword rules: what was known before holds on" in caplog.text
     asked = len(store.asked)
     live.active()
     assert len(store.asked) == asked

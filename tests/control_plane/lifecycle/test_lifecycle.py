@@ -99,7 +99,9 @@ def test_a_warm_version_stays_after_the_drain_when_it_is_lower_and_goes_when_it_
     live.drain()
     live.reconcile()
     assert live.held() == [[1, 2]] * 3
-    live.activate(1)
+    calls = [list(gateway.calls) for gateway in live.gateways]
+    assert live.lifecycle.roll_back("tiny", TEST).active_version == 1
+    assert [gateway.calls for gateway in live.gateways] == calls  # Nothing was loaded for it.
     live.drain()
     live.reconcile()
     assert live.held() == [[1]] * 3

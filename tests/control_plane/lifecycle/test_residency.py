@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from control_plane.database.schema import utc_now
-from control_plane.errors import InsufficientMemoryError
+from control_plane.errors import InsufficientMemoryError, TritonUnavailableError
 from control_plane.lifecycle.tables import ON_DEMAND, PRELOAD
 from control_plane.memory.budget import MachineMemory, MemoryBudget
 from tests.control_plane.fakes import FakeGateway, publish
@@ -15,14 +15,14 @@ TOTAL = 1 << 40
 
 
 class Machine:
-    """A machine on which every loaded model takes what Residency estimates, of room for `room` models."""
+    """A machine on which every loaded version takes what Residency estimates, of room for `room` versions."""
 
     def __init__(self, room: float) -> None:
         self.room, self.world = room, None
 
     def memory(self) -> MachineMemory:
         model_bytes = self.world.residency.estimate_bytes("a", 1)
-        loaded = len(self.world.gateways[0].loaded)
+        loaded = sum(map(len, self.world.gateways[0].loaded.values()))
         return MachineMemory(TOTAL, int((self.room - loaded) * model_bytes))
 
 
@@ -104,6 +104,107 @@ def test_idle_models_are_unloaded_and_used_ones_stay(make_world):
     load(world, "c", PRELOAD, unused_s=100)
     assert world.residency.unload_idle(timedelta(seconds=50), utc_now()) == ["a"]
     assert loaded(world) == {"b", "c"}
+
+
+def keep_warm(world: World, name: str, version: int = 2) -> None:
+    """Switch a model to one more version, and keep the one before for a rollback."""
+    publish(world.repository, name, version)
+    world.lifecycle.activate(name, version, TEST, keep_warm=True)
+    world.drain(name)
+
+
+def test_a_version_that_is_kept_for_a_rollback_gives_way_before_any_model(make_world):
+    world = make_world(4)
+    load(world, "a", PRELOAD)
+    load(world, "b", unused_s=100)
+    keep_warm(world, "a")
+    load(world, "c")
+    assert world.gateways[0].loaded == {"a": [1, 2], "b": [1], "c": [1]}
+    load(world, "d")
+    assert world.gateways[0].loaded == {"a": [2], "b": [1], "c": [1], "d": [1]}
+    assert not world.state("a").keeps_previous_warm
+
+
+def test_what_ran_out_of_memory_is_relieved_of_what_is_kept_for_a_rollback(make_world):
+    world = make_world(9)
+    load(world, "a", PRELOAD)
+    keep_warm(world, "a")
+    assert world.residency.relieve("b") == ["a"]
+    assert world.gateways[0].loaded == {"a": [2]}
+
+
+def test_where_memory_is_short_the_version_kept_so_far_goes_before_the_next_one_is_loaded(make_world):
+    world = make_world(2)
+    load(world, "a", PRELOAD)
+    keep_warm(world, "a")
+    keep_warm(world, "a", 3)
+    assert world.state("a").active_version == 3
+    world.reconcile()
+    assert world.gateways[0].loaded == {"a": [2, 3]}
+
+
+def test_an_activation_that_leaves_too_little_memory_keeps_nothing_for_a_rollback(make_world):
+    world = make_world(2)
+    load(world, "a", PRELOAD)
+    machine = world.residency._budget.read.__self__
+    world.gateways[0].on_call = lambda call: call == "load" and setattr(machine, "room", 1)
+    keep_warm(world, "a")
+    assert world.gateways[0].loaded == {"a": [1, 2]}
+    world.reconcile()
+    assert world.gateways[0].loaded == {"a": [2]}
+
+
+@pytest.mark.parametrize("wake", [True, False])
+def test_a_load_without_room_for_what_is_kept_for_a_rollback_goes_without_it(make_world, wake):
+    world = make_world(2)
+    load(world, "a", ON_DEMAND if wake else PRELOAD)
+    keep_warm(world, "a")
+    if wake:
+        world.residency.evict("a")
+    else:
+        world.lifecycle.unload("a", TEST)
+    load(world, "b", PRELOAD)
+    if wake:
+        world.lifecycle.wake("a")
+    else:
+        world.lifecycle.load("a", TEST)
+    assert world.gateways[0].loaded == {"a": [2], "b": [1]}
+    assert not world.state("a").keeps_previous_warm
+
+
+def test_a_switch_that_runs_out_of_memory_is_tried_again_without_what_was_kept_for_a_rollback(make_world):
+    world = make_world(9)
+    load(world, "a", PRELOAD)
+    keep_warm(world, "a")
+    publish(world.repository, "a", 3)
+    load_on_triton, attempts = world.gateways[0].load, []
+
+    def run_out(name, config):
+        attempts.append(world.gateways[0].loaded[name])
+        if len(attempts) == 1:
+            raise InsufficientMemoryError(name, "out of memory")
+        load_on_triton(name, config)
+
+    world.gateways[0].load = run_out
+    assert world.lifecycle.activate("a", 3, TEST).active_version == 3
+    assert attempts == [[1, 2], [1, 2], [2]]
+
+
+def test_a_version_that_is_only_kept_warm_keeps_the_active_one_from_nothing(make_world):
+    world = make_world(9)
+    load(world, "a", PRELOAD)
+    keep_warm(world, "a")
+    gateway = world.gateways[0]
+    gateway.models.clear()
+    gateway.failures["load"] = TritonUnavailableError("gone")  # which is no fault of the version
+    world.reconcile()
+    gateway.failures.clear()
+    world.reconcile()
+    assert gateway.loaded == {"a": [1, 2]}
+    gateway.models.clear()
+    gateway.refused["a", 1] = "sha256 differs"
+    world.reconcile()
+    assert (gateway.loaded, world.state("a").keeps_previous_warm) == ({"a": [2]}, False)
 
 
 def test_a_used_model_is_not_idle(make_world):

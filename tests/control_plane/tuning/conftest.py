@@ -9,7 +9,7 @@ from control_plane.jobs.wake_queue import WakeQueue
 from control_plane.labelling.annotations import Annotations
 from control_plane.tuning.batch_service import BatchService
 from control_plane.tuning.batch_store import BatchStore
-from tests.control_plane.labelling.conftest import ask, database, migrated, taxonomy  # noqa: F401 - shared fixtures
+from tests.control_plane.labelling.conftest import ask, taxonomy  # noqa: F401 - shared fixtures
 
 
 @pytest.fixture
@@ -27,15 +27,15 @@ def label(database, taxonomy, ask):  # noqa: F811 - they are the fixtures above
 
 
 @pytest.fixture
-def store(database):  # noqa: F811
+def store(database):
     return BatchStore(database)
 
 
 @pytest.fixture
-def jobs(database, tmp_path):  # noqa: F811
+def jobs(database, tmp_path):
     return JobService(JobStore(database), WakeQueue(None, tmp_path / "huey.db"))
 
 
 @pytest.fixture
-def batches(store, jobs, database):  # noqa: F811
+def batches(store, jobs, database):
     return BatchService(store, jobs, Leases(database))
