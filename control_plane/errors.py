@@ -23,6 +23,7 @@
         ├── InferenceTimeoutError      Triton did not answer in time
         ├── BrokenModelError           a model's process has died; it is being reloaded
         ├── TritonUnavailableError     Triton cannot be reached
+        │   └── OverloadedError        it can, but too many requests wait for the model
         ├── VersionNotFoundError       the model has no such version
         ├── VersionRefusedError        the version is not one that may become active
         ├── StaleRevisionError         the model was changed since the caller looked at it (If-Match)
@@ -180,6 +181,10 @@ class InferenceTimeoutError(ControlPlaneError):
 
 class TritonUnavailableError(ControlPlaneError):
     """Triton cannot be reached."""
+
+
+class OverloadedError(TritonUnavailableError):
+    """Too many requests wait for a model; another Triton, or a moment later, may have room."""
 
 
 class BrokenModelError(ControlPlaneError):

@@ -48,6 +48,7 @@ PROBLEMS: dict[type[ConchError], tuple[int, str]] = {
     errors.InferenceError: (502, "inference"),
     errors.InferenceTimeoutError: (504, "inference-timeout"),
     errors.TritonUnavailableError: (503, "triton-unavailable"),
+    errors.OverloadedError: (503, "overloaded"),
     errors.BrokenModelError: (503, "model-broken"),
     errors.VersionNotFoundError: (404, "version-not-found"),
     errors.VersionRefusedError: (409, "version-refused"),

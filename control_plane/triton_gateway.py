@@ -18,6 +18,7 @@ from control_plane.errors import (
     InsufficientMemoryError,
     ModelLoadError,
     ModelNotLoadedError,
+    OverloadedError,
     TritonUnavailableError,
 )
 from control_plane.generation.request import GenerationEvent, GenerationRequest
@@ -32,12 +33,15 @@ from export.contract import (
     SECRET_HEADER,
     TEXT_INPUT,
     TOKEN_COUNT_OUTPUT,
+    TOO_MANY_WAIT,
 )
 
 # Triton's gRPC front end expects the header of a restricted API under this prefix (Triton: inference protocols page).
 _GRPC_SECRET_HEADER = f"triton-grpc-protocol-{SECRET_HEADER}"
 # What Triton's Python backend says of a model whose process has died; nothing but a reload brings it back.
 _BROKEN = "Stub process"
+# Why a request was not taken although all is well: the generator's own words, and those of Triton's batcher.
+_FULL = (TOO_MANY_WAIT, "Exceeds maximum queue size")
 _LIVE_TIMEOUT_S = 2
 _STATE_TIMEOUT_S = 5
 _UNREACHABLE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
@@ -236,6 +240,8 @@ class TritonGateway:
             return InferenceTimeoutError(f"model {name!r} did not answer within {timeout_s:g} s")
         if code == grpc.StatusCode.NOT_FOUND or "not ready" in message or "not at ready state" in message:
             return ModelNotLoadedError(name)
+        if code == grpc.StatusCode.UNAVAILABLE and any(words in message for words in _FULL):
+            return OverloadedError(f"model {name!r} at {self.address}: {message}")
         if code == grpc.StatusCode.UNAVAILABLE:
             return self._unreachable(error)
         if _BROKEN in message:

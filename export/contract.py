@@ -81,6 +81,8 @@ INDEX_OUTPUT = "index"                 # INT32: which of the n sequences a strea
 
 # Words by which the control plane knows in a backend's message that memory was short; Triton has no code for it.
 OUT_OF_MEMORY = "out of memory"
+# What a model has no room for now begins with this; another server, or later, may have.
+TOO_MANY_WAIT = "too many requests wait"
 
 # Tensors of an encoder's ONNX graph. Several texts are packed one after another into a row, so that nearly no
 # computation is spent on padding (docs/decisions/0004).

@@ -14,6 +14,7 @@ from control_plane.api.fields import GeneratorName
 from control_plane.api.text_limits import check_texts
 from control_plane.generation.openai_answers import AnswerFormat, Answers
 from control_plane.generation.request import GenerationEvent, GenerationRequest
+from control_plane.generation.required_calls import choose_tools
 from control_plane.generation.sampling import SamplingFields
 from control_plane.json_schema import whole_number
 from control_plane.problems import INFERENCE_STATUSES, problem_responses
@@ -82,6 +83,23 @@ class Tool(BaseModel):
     function: dict
 
 
+class ToolName(BaseModel):
+    """The function that is to be called."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+
+
+class NamedTool(BaseModel):
+    """One of the tools."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: Literal["function"]
+    function: ToolName
+
+
 class ChatBody(_Body):
     """OpenAI's request; fields that mean nothing here (`user`) are accepted and ignored."""
 
@@ -90,7 +108,8 @@ class ChatBody(_Body):
     logprobs: bool = Field(False, strict=True)
     top_logprobs: whole_number(0, _MOST_LOGPROBS) | None = None
     tools: list[Tool] | None = None
-    tool_choice: Literal["auto", "none"] | None = Field(None, description="none: as if no tools were given.")
+    tool_choice: Literal["auto", "none", "required"] | NamedTool | None = Field(None, description=(
+        "none: as if no tools were given; required: the answer calls one of them; a named one: it calls that."))
 
 
 class CompletionBody(_Body):
@@ -129,8 +148,17 @@ def create_chat_completion(body: ChatBody):
     sampling = _sampling(body, body.max_completion_tokens or body.max_tokens)
     if body.logprobs:
         sampling["logprobs"] = body.top_logprobs or 0
-    tools = None if body.tool_choice == "none" or not body.tools else [tool.model_dump() for tool in body.tools]
-    return _answer(body, GenerationRequest(messages=messages, sampling=sampling, tools=tools), body.logprobs)
+    tools = [tool.model_dump() for tool in body.tools or ()]
+    asked = GenerationRequest(messages=messages, sampling=sampling,
+                              tools=None if body.tool_choice == "none" or not tools else tools,
+                              required_tools=_required_tools(tools, body.tool_choice))
+    return _answer(body, asked, body.logprobs)
+
+
+def _required_tools(tools: list[dict], choice: str | NamedTool | None) -> tuple[str, ...]:
+    if isinstance(choice, NamedTool):
+        return choose_tools(tools, choice.function.name)
+    return choose_tools(tools, None) if choice == "required" else ()
 
 
 @blueprint.post("/completions", responses=_RESPONSES, summary="Continue a text")

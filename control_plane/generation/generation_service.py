@@ -10,6 +10,7 @@ from control_plane.errors import ConcurrencyError, InferenceTimeoutError, Invali
 from control_plane.generation.openai_answers import Answers
 from control_plane.generation.remote import generate_elsewhere
 from control_plane.generation.request import GenerationEvent, GenerationRequest
+from control_plane.generation.required_calls import constrain_to_call, read_calls
 from control_plane.generation.slot_balancer import SlotBalancer
 from control_plane.generation.streams import begin
 from control_plane.generation.tool_calls import ToolCallSplitter
@@ -117,6 +118,8 @@ class GenerationService:
         if remote:
             endpoint = self._endpoints.setdefault(remote, self._endpoints.get(remote) or self._connect(remote))
             return generate_elsewhere(endpoint, request)
+        if request.required_tools:
+            return read_calls(begin(self._compute(model.name, constrain_to_call(request), limit_s)))
         events = begin(self._compute(model.name, request, limit_s))
         return _with_prompt(request, events) if request.echo else events
 

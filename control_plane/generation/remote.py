@@ -48,7 +48,19 @@ def _body(request: GenerationRequest) -> dict:
     if "logprobs" in sampling:
         body |= {"logprobs": True, "top_logprobs": sampling["logprobs"]}
     messages = [{key: value for key, value in message.items() if key != DROPPABLE} for message in request.messages]
-    return {**body, "messages": messages, **({"tools": request.tools} if request.tools else {})}
+    return {**body, "messages": messages, **_tools(request)}
+
+
+def _tools(request: GenerationRequest) -> dict:
+    """Return OpenAI's fields; where several tools are named of which one must be called, they are all of them."""
+    match request.required_tools:
+        case _ if not request.tools:
+            return {}
+        case ():
+            return {"tools": request.tools}
+        case (name,):
+            return {"tools": request.tools, "tool_choice": {"type": "function", "function": {"name": name}}}
+    return {"tools": request.tools, "tool_choice": "required"}
 
 
 class _CallParts:

@@ -18,6 +18,7 @@ class GenerationRequest:
     prompt: str | None = None
     sampling: dict = field(default_factory=dict)
     tools: list[dict] | None = None
+    required_tools: tuple[str, ...] = ()  # names of which the answer must call one; empty: as the model likes
     echo: bool = False  # give the prompt back before the answer
 
 

@@ -48,7 +48,7 @@ class ToolCallSplitter:
             if closed < 0:
                 return text, found
             end = closed + len(_CLOSE)
-            call = _parse(self._held[len(_OPEN):closed])
+            call = parse_call(self._held[len(_OPEN):closed])
             if call is None:
                 text += self._held[:end]
             else:
@@ -67,7 +67,8 @@ def _partial_tag_chars(text: str) -> int:
     return next((size for size in range(min(len(_OPEN) - 1, len(text)), 0, -1) if _OPEN.startswith(text[-size:])), 0)
 
 
-def _parse(text: str) -> ToolCall | None:
+def parse_call(text: str) -> ToolCall | None:
+    """Return the call that a text is the JSON of; None where it is none."""
     try:
         document = json.loads(text)
     except ValueError:

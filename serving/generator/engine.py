@@ -7,6 +7,7 @@ every running sequence, so that a long prompt delays the others by a chunk at mo
 import threading
 import time
 
+from export.contract import TOO_MANY_WAIT
 from serving.errors import ComputationError, GenerateError, OutOfMemoryError, QueueFullError, QueueTimeoutError
 from serving.generator.events import CANCELLED, FAILED, GenerationEvent, GenerationRequest
 from serving.generator.limits import EngineLimits
@@ -47,7 +48,8 @@ class Engine:
                 raise _unloaded()
             waiting = len(self._arrived) + len(self._waiting)
             if waiting + len(sequences) > self.limits.queue_length:
-                raise QueueFullError(f"{waiting} of at most {self.limits.queue_length} sequences wait; try again later")
+                raise QueueFullError(f"{TOO_MANY_WAIT}: {waiting} of at most {self.limits.queue_length} sequences, and "
+                                     f"{len(sequences)} more are asked for; try again later")
             self._arrived += sequences
             self._changed.notify()
 
@@ -97,7 +99,7 @@ class Engine:
     def _end_expired(self) -> None:
         for sequence in self._waiting.take_expired(time.monotonic()):
             self._end(sequence, FAILED, QueueTimeoutError(
-                f"no slot became free within {self.limits.queue_timeout_s} s; try again later"))
+                f"{TOO_MANY_WAIT}: no slot became free within {self.limits.queue_timeout_s} s; try again later"))
 
     def _fill(self) -> None:
         """Compute a chunk of the next prompt; after its last chunk the sequence has its first token."""

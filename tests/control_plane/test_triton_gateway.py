@@ -15,6 +15,7 @@ from control_plane.errors import (
     InsufficientMemoryError,
     ModelLoadError,
     ModelNotLoadedError,
+    OverloadedError,
     TritonUnavailableError,
 )
 from control_plane.triton_gateway import TritonGateway
@@ -127,6 +128,7 @@ def test_no_request_is_larger_than_the_models_own_limit(gateway, stub, rows, siz
     (Status.NOT_FOUND, "'tiny' has no available versions", ModelNotLoadedError, "'tiny' is not loaded"),
     (Status.UNAVAILABLE, "'tiny' version 1 is not at ready state", ModelNotLoadedError, "'tiny' is not loaded"),
     (Status.UNAVAILABLE, "Socket closed", TritonUnavailableError, "is not available: Socket closed"),
+    (Status.UNAVAILABLE, "Exceeds maximum queue size", OverloadedError, "'tiny' at .*: Exceeds maximum queue size"),
     (Status.DEADLINE_EXCEEDED, "Deadline Exceeded", InferenceTimeoutError, "'tiny' did not answer within 10 s"),
     (Status.INTERNAL, "Stub process 'tiny_0' is not healthy.", BrokenModelError, "'tiny' has broken down in Triton at"),
     (Status.INTERNAL, "the prompt could not be computed: out of memory", InsufficientMemoryError,

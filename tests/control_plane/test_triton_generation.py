@@ -14,7 +14,7 @@ from control_plane.errors import (
     InferenceRejectedError,
     InferenceTimeoutError,
     ModelNotLoadedError,
-    TritonUnavailableError,
+    OverloadedError,
 )
 from control_plane.generation.request import GenerationRequest
 from control_plane.triton_gateway import TritonGateway
@@ -142,7 +142,7 @@ def test_arguments_of_earlier_calls_are_objects_as_chat_templates_want_them(gate
 
 @pytest.mark.parametrize(("code", "said", "error"), [
     (grpc.StatusCode.INVALID_ARGUMENT, "temperature is -1", InferenceRejectedError),
-    (grpc.StatusCode.UNAVAILABLE, "64 of at most 64 wait", TritonUnavailableError),
+    (grpc.StatusCode.UNAVAILABLE, "too many requests wait: 64 of at most 64 sequences", OverloadedError),
     (grpc.StatusCode.NOT_FOUND, "no such model", ModelNotLoadedError),
 ])
 @pytest.mark.parametrize("answers", [[], [{"text_output": "a"}]], ids=["at once", "in the middle"])

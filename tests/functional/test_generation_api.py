@@ -12,6 +12,7 @@ import pytest
 
 from export.triton_config import generator_config
 from tests.functional.platform import START_TIMEOUT_S, ServedPlatform, wait_until
+from tests.functional.qwen_template import TEMPLATE
 from tests.serving.generator.decoders import CONTEXT, END, VOCAB, write_version
 
 MODEL = "tiny"
@@ -22,26 +23,6 @@ GREEDY = {"model": MODEL, "temperature": 0, "max_tokens": 12, "extra_body": {"ig
 HARD_TEXT = "财运😀👩‍🚀é🇨🇳"
 CALL = '<tool_call>{"name": "sky", "arguments": {"city": "北京"}}</tool_call>'
 TOOLS = [{"type": "function", "function": {"name": "sky", "description": "天气<&>"}}]
-# As Qwen 2.5 has it, with fewer words: a token of this decoder is a byte, and there is room for 256.
-TEMPLATE = """{{- bos_token }}
-{%- if tools %}
-    {{- '<|im_start|>system\\n<tools>' }}
-    {%- for tool in tools %}
-        {{- '\\n' + (tool | tojson) }}
-    {%- endfor %}
-    {{- '\\n</tools><|im_end|>\\n' }}
-{%- endif %}
-{%- for message in messages %}
-    {{- '<|im_start|>' + message.role + '\\n' + message.content }}
-    {%- for call in message.tool_calls or [] %}
-        {{- '<tool_call>' + call.function.name + call.function.arguments.city + '</tool_call>' }}
-    {%- endfor %}
-    {{- '<|im_end|>\\n' }}
-{%- endfor %}
-{%- if add_generation_prompt %}
-    {{- '<|im_start|>assistant\\n' }}
-{%- endif %}
-"""
 BOS = "<|endoftext|>"
 ASKED = f"{BOS}<|im_start|>user\n今年财运？<|im_end|>\n<|im_start|>assistant\n"
 
@@ -194,6 +175,21 @@ def test_tools_go_through_the_template_and_calls_come_out_of_the_text(client, st
     [call] = calls
     assert (call.function.name, json.loads(call.function.arguments)) == ("sky", {"city": "北京"})
     assert (reason, text or None) == ("tool_calls", None)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "sky"}}])
+def test_a_model_that_must_call_a_tool_does(client, stream, choice):
+    tools = [{"type": "function", "function": {"name": "sky", "parameters": {"enum": [{"at": 1}, {"at": 2}]}}}]
+    answer = chat(client, tools=tools, tool_choice=choice, max_tokens=99, stream=stream)
+    if stream:
+        calls = [call for chunk in answer for call in chunk.choices[0].delta.tool_calls or []]
+    else:
+        assert (answer.choices[0].finish_reason, answer.choices[0].message.content) == ("tool_calls", None)
+        calls = answer.choices[0].message.tool_calls
+    [call] = calls
+    assert call.function.name == "sky"
+    assert json.loads(call.function.arguments) in ({"at": 1}, {"at": 2})
 
 
 def test_the_template_gets_tools_and_earlier_calls_as_plain_json(client):

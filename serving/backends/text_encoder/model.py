@@ -13,7 +13,7 @@ import triton_python_backend_utils as pb_utils
 from export.contract import ConchError
 from serving.backends.text_encoder.answers import AnswerShaper
 from serving.backends.text_encoder.batch_metrics import BatchMetrics
-from serving.backends.text_encoder.request_rows import RequestRows, read_request
+from serving.backends.text_encoder.request_rows import RequestRows, read_batch
 from serving.backends.text_encoder.threads import threads_per_instance
 from serving.cores import available_cores
 from serving.encoder.encoder import EncodedTexts, TextEncoder
@@ -43,13 +43,17 @@ class TritonPythonModel:
 
     def execute(self, requests: list) -> list:
         """Answer a batch; a request that cannot be answered gets its own error, the others their rows."""
-        rows = [read_request(request, pb_utils) for request in requests]
+        rows = read_batch(requests, pb_utils)
         good = [item for item in rows if isinstance(item, RequestRows)]
         texts = [text for item in good for text in item.texts]
         options = [item.options for item in good for _ in item.texts]
         encoded = self._encoder.encode(texts, options)
         self._metrics.observe(len(texts), int(encoded.token_counts.sum()), encoded.padded_tokens)
         return self._scatter(rows, encoded)
+
+    def finalize(self) -> None:
+        """Tell the last metrics."""
+        self._metrics.close()
 
     def _scatter(self, rows: list[RequestRows | EncodeError | None], encoded: EncodedTexts) -> list:
         """Give each request its slice of the batch, or its error; a cancelled request gets Triton's cancelled error."""

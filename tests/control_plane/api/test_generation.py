@@ -85,6 +85,23 @@ def test_without_tools_nothing_is_taken_for_a_call(client, elsewhere):
         assert "tools" not in elsewhere.asked[-1]
 
 
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "weather"}}])
+def test_a_server_elsewhere_is_told_that_a_tool_must_be_called(client, elsewhere, choice):
+    others = [{"type": "function", "function": {"name": "clock"}}]
+    assert _chat(client, tools=[*TOOLS, *others], tool_choice=choice).status_code == 200
+    assert elsewhere.asked[0]["tool_choice"] == choice
+    assert "response_format" not in elsewhere.asked[0]
+
+
+@pytest.mark.parametrize(("tools", "choice"), [
+    (None, "required"), (TOOLS, {"type": "function", "function": {"name": "clock"}}), (TOOLS, "perhaps"),
+    (TOOLS, {"type": "function", "function": {"name": "weather", "more": 1}})])
+def test_a_choice_of_tools_that_makes_no_sense_is_refused(client, tools, choice):
+    answer = _chat(client, tool_choice=choice, **({"tools": tools} if tools else {}))
+    assert answer.status_code == 422
+    assert "tool_choice" in answer.text
+
+
 def test_an_error_in_the_middle_of_a_stream_is_its_last_event(official, elsewhere):
     elsewhere.garbage_after = 1
     pieces = []

@@ -9,7 +9,7 @@ from export.contract import EMBEDDING_OUTPUT, LABELS_OUTPUT, SCORES_OUTPUT, TEXT
 from export.manifest import EncoderManifest, IntentManifest
 from serving.backends.text_encoder.answers import AnswerShaper
 from serving.backends.text_encoder.batch_metrics import BatchMetrics
-from serving.backends.text_encoder.request_rows import RequestRows, read_request
+from serving.backends.text_encoder.request_rows import RequestRows, read_batch
 from serving.backends.text_encoder.threads import threads_per_instance
 from serving.encoder.encoder import EncodedTexts
 from serving.encoder.options import DEFAULT_OPTIONS, EncodeOptions
@@ -97,29 +97,43 @@ def test_more_instances_than_cores_are_refused_with_the_number_that_fits(instanc
 ])
 def test_a_request_becomes_its_texts_and_their_options(parameters, options):
     texts = ["", "好", "🙂 text"]
-    rows = read_request(FakeRequest([text.encode() for text in texts], parameters), FakeTriton)
-    assert rows == RequestRows(texts, options)
+    rows = read_batch([FakeRequest([text.encode() for text in texts], parameters)], FakeTriton)
+    assert rows == [RequestRows(texts, options)]
 
 
 def test_bytes_that_are_not_utf8_are_the_requests_own_error_and_say_which_text_and_where():
-    error = read_request(FakeRequest([b"good", b"ab\xff"]), FakeTriton)
+    [error] = read_batch([FakeRequest([b"good", b"ab\xff"])], FakeTriton)
     assert isinstance(error, InvalidTextError)
     assert "text 1 is not UTF-8" in str(error)
     assert "byte 2" in str(error)
 
 
 def test_half_of_a_surrogate_pair_is_not_utf8():
-    assert isinstance(read_request(FakeRequest([b"\xed\xa0\x80"]), FakeTriton), InvalidTextError)
+    [error] = read_batch([FakeRequest([b"\xed\xa0\x80"])], FakeTriton)
+    assert isinstance(error, InvalidTextError)
 
 
 def test_a_wrong_parameter_is_the_requests_own_error():
-    error = read_request(FakeRequest([b"a"], {"truncate": 5}), FakeTriton)
+    [error] = read_batch([FakeRequest([b"a"], {"truncate": 5})], FakeTriton)
     assert isinstance(error, InvalidOptionError)
     assert "'truncate'" in str(error)
 
 
 def test_a_request_whose_client_has_gone_is_not_read():
-    assert read_request(FakeRequest([b"\xff"], is_cancelled=True), FakeTriton) is None
+    assert read_batch([FakeRequest([b"\xff"], is_cancelled=True)], FakeTriton) == [None]
+
+
+@pytest.mark.parametrize(("oldest", "text", "is_skipped"), [
+    (False, b"short", False), (False, b"long " * 200, True), (True, b"short", True), (True, b"long " * 200, True)])
+def test_whether_a_client_has_gone_is_asked_of_large_requests_and_of_all_when_the_oldest_was_given_up(
+        oldest, text, is_skipped):
+    rows = read_batch([FakeRequest([b"a"], is_cancelled=oldest), FakeRequest([text], is_cancelled=True),
+                       FakeRequest([b"b"])], FakeTriton)
+    assert [row is None for row in rows] == [oldest, is_skipped, False]
+
+
+def test_no_request_is_no_batch():
+    assert read_batch([], FakeTriton) == []
 
 
 FACTS = {"model": "m", "version": 1, "task": "", "source": "", "revision": None, "engine": "", "precision": "",
@@ -148,6 +162,7 @@ def test_counters_add_up_batches_texts_and_tokens_under_the_models_name_and_vers
     metrics = BatchMetrics(FakeTriton, "fast", "3")
     metrics.observe(texts=4, tokens=30, padded_tokens=40)
     metrics.observe(texts=1, tokens=5, padded_tokens=5)
+    metrics.close()
     assert {family.name: family.value for family in FakeTriton.families} == {
         "conch_encoder_texts_total": 5, "conch_encoder_tokens_total": 35, "conch_encoder_padded_tokens_total": 45,
         "conch_encoder_batches_total": 2}

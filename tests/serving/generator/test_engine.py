@@ -111,7 +111,7 @@ def test_cancelling_ends_a_request_that_waits_runs_or_is_over(generator):
 
 def test_too_many_waiting_requests_are_refused_at_once(tiny_version):
     generator = fresh(tiny_version, slots=1, queue_length=2)
-    with pytest.raises(QueueFullError, match="of at most 2 sequences wait"):
+    with pytest.raises(QueueFullError, match="too many requests wait: 0 of at most 2 sequences, and 3 more"):
         list(generator.generate("x", {"n": 3}))
     assert text_of(generator, "x", GREEDY)
     generator.close()
