@@ -25,9 +25,9 @@ _START_TIMEOUT_S = 60
 _STOP_TIMEOUT_S = 15
 _PORT_TIMEOUT_S = 2  # Those of a platform that was killed a moment ago are not free at once.
 _POLL_S = 0.2
-# A child that keeps dying is started again more and more slowly; one that ran this long starts afresh.
-_RESTART_PAUSES_S = (0.0, 1.0, 2.0, 5.0, 15.0)
-_STEADY_S = 60.0
+# A child that keeps dying is started again more and more slowly, and yet so soon that answers come back within 15 s.
+_RESTART_PAUSES_S = (0.0, 1.0, 2.0, 5.0)
+_STEADY_S = 60.0     # one that ran this long starts afresh
 
 
 @dataclass
