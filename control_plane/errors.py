@@ -20,6 +20,7 @@
         │   └── WrongAnswerError       it loaded but does not answer its golden text as its export did
         ├── InferenceRejectedError     the model refused these texts or options
         ├── InferenceError             Triton could not compute the answer
+        │   └── GenerationError        a generator could not go on with a text
         ├── InferenceTimeoutError      Triton did not answer in time
         ├── BrokenModelError           a model's process has died; it is being reloaded
         ├── TritonUnavailableError     Triton cannot be reached
@@ -173,6 +174,10 @@ class InferenceRejectedError(ControlPlaneError):
 
 class InferenceError(ControlPlaneError):
     """Triton could not compute an answer."""
+
+
+class GenerationError(InferenceError):
+    """A generator could not go on with a text; what it had written before was given out."""
 
 
 class InferenceTimeoutError(ControlPlaneError):

@@ -46,6 +46,7 @@ PROBLEMS: dict[type[ConchError], tuple[int, str]] = {
     errors.ModelLoadError: (409, "model-load"),
     errors.InferenceRejectedError: (422, "inference-rejected"),
     errors.InferenceError: (502, "inference"),
+    errors.GenerationError: (502, "generation"),
     errors.InferenceTimeoutError: (504, "inference-timeout"),
     errors.TritonUnavailableError: (503, "triton-unavailable"),
     errors.OverloadedError: (503, "overloaded"),

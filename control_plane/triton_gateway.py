@@ -12,6 +12,7 @@ from tritonclient.utils import InferenceServerException
 
 from control_plane.errors import (
     BrokenModelError,
+    GenerationError,
     InferenceError,
     InferenceRejectedError,
     InferenceTimeoutError,
@@ -173,14 +174,18 @@ class TritonGateway:
 
     def generate(self, name: str, request: GenerationRequest, version: int, request_id: str,
                  timeout_s: float) -> Generator[GenerationEvent, None, None]:
-        """Yield the pieces of the answers; closing the generator cancels the generation. Raises as `embed` does."""
+        """Yield the pieces of the answers; closing the generator cancels the generation.
+
+        Raises as `embed` does, with GenerationError for InferenceError.
+        """
         try:
             yield from stream_generation(self._channel(), name, version, request, request_id, timeout_s)
         except grpc.RpcError as error:
             named = InferenceServerException(error.details(), str(error.code()))
-            raise self._inference_error(name, named, timeout_s) from error
+            raise self._inference_error(name, named, timeout_s, GenerationError) from error
         except StreamBrokenError as error:
-            raise self._inference_error(name, InferenceServerException(str(error)), timeout_s) from error
+            named = InferenceServerException(str(error))
+            raise self._inference_error(name, named, timeout_s, GenerationError) from error
 
     def _infer_all(self, name: str, chunks: list[Sequence[str]], options: dict) -> Iterator:
         if len(chunks) == 1:  # The common case needs no threads to meet.
@@ -230,7 +235,9 @@ class TritonGateway:
             return InsufficientMemoryError(name, error.message())
         return ModelLoadError(name, error.message())
 
-    def _inference_error(self, name: str, error: InferenceServerException, timeout_s: float) -> Exception:
+    def _inference_error(self, name: str, error: InferenceServerException, timeout_s: float,
+                         other: type[InferenceError] = InferenceError) -> Exception:
+        """Return the control plane's name for what went wrong; `other` for what has no better one."""
         code, message = _code(error), error.message()
         if code == grpc.StatusCode.INVALID_ARGUMENT:
             return InferenceRejectedError(message)
@@ -246,7 +253,7 @@ class TritonGateway:
             return self._unreachable(error)
         if _BROKEN in message:
             return BrokenModelError(f"model {name!r} has broken down in Triton at {self.address}: {message}")
-        return InferenceError(f"model {name!r}: {message}")
+        return other(f"model {name!r}: {message}")
 
     def _unreachable(self, error: InferenceServerException) -> TritonUnavailableError:
         return TritonUnavailableError(f"Triton at {self.address} is not available: {error.message()}")

@@ -11,6 +11,7 @@ from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor
 
 from control_plane.errors import (
     BrokenModelError,
+    GenerationError,
     InferenceRejectedError,
     InferenceTimeoutError,
     ModelNotLoadedError,
@@ -144,6 +145,7 @@ def test_arguments_of_earlier_calls_are_objects_as_chat_templates_want_them(gate
     (grpc.StatusCode.INVALID_ARGUMENT, "temperature is -1", InferenceRejectedError),
     (grpc.StatusCode.UNAVAILABLE, "too many requests wait: 64 of at most 64 sequences", OverloadedError),
     (grpc.StatusCode.NOT_FOUND, "no such model", ModelNotLoadedError),
+    (grpc.StatusCode.INTERNAL, "the next token could not be computed: x", GenerationError),
 ])
 @pytest.mark.parametrize("answers", [[], [{"text_output": "a"}]], ids=["at once", "in the middle"])
 def test_a_stream_that_fails_says_why(gateway, triton, code, said, error, answers):
