@@ -43,6 +43,10 @@ class Rest:
 
 def run_demo(rest: Rest, recipe: str, seed: int, say: Callable[[str], None]) -> dict:
     """Ask, label, train, look at the verdict, activate, roll back; returns the batch and the versions that answered."""
+    if not rest.call("GET", "/api/v1/model-tuning/taxonomy")["intents"]:
+        raise ControlPlaneError("the platform has no intents yet; `make run` trains its first model within minutes "
+                                "(GET /api/v1/jobs shows how far it is), so try again then, or set "
+                                "CONCH_SEED_INTENTS=true and start again")
     truth = _ask(rest, seed, say)
     labelled = _label(rest, truth, say)
     batch = rest.call("POST", "/api/v1/model-tuning/batches", {"description": f"demo: {labelled} new labels",
@@ -84,7 +88,8 @@ def _label(rest: Rest, truth: dict[str, dict], say: Callable[[str], None]) -> in
         if len(labelled) < LABELS:  # Questions reach the database within seconds.
             if time.monotonic() > deadline:
                 raise ControlPlaneError(f"only {len(labelled)} of {QUESTIONS} questions reached the labelling queue "
-                                        f"within {_WAIT_S:g} s; see the controller's log")
+                                        f"within {_WAIT_S:g} s; those that were asked before do not, so leave --seed "
+                                        "out, or see the controller's log")
             time.sleep(_POLL_S)
     say(f"labelled {len(labelled)} of them")
     return len(labelled)
