@@ -16,6 +16,7 @@ from control_plane.errors import (
     KeyExpiredError,
     KeyRevokedError,
 )
+from tests.clock import Clock
 
 ROOT_KEY = "conch_the-root-key"
 
@@ -41,16 +42,6 @@ class CountingStore(KeyStore):
     def _be_there(self) -> None:
         if self.is_away:
             raise DatabaseUnavailableError("gone")
-
-
-class Clock:
-    """A monotonic clock that tests move."""
-
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 @pytest.fixture

@@ -4,20 +4,9 @@ import threading
 
 import pytest
 
-from control_plane.database.live_copy import MAX_AGE_S, LiveCopy
+from control_plane.database.live_copy import LiveCopy
 from control_plane.errors import DatabaseUnavailableError
-
-
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-    def pass_second(self) -> None:
-        self.now_s += MAX_AGE_S + 0.1
+from tests.clock import Clock
 
 
 class Counted:

@@ -1,20 +1,8 @@
 """What a worker knows of the experiment that runs: a second old at most, and the last state without a database."""
 
-from control_plane.database.live_copy import MAX_AGE_S
 from control_plane.errors import DatabaseUnavailableError
 from control_plane.experiments.live_experiment import LiveExperiment
-
-
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-    def pass_second(self) -> None:
-        self.now_s += MAX_AGE_S + 0.1
+from tests.clock import Clock
 
 
 class Running:

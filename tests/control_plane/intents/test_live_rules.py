@@ -2,24 +2,11 @@ import threading
 
 import pytest
 
-from control_plane.database.live_copy import MAX_AGE_S
 from control_plane.errors import DatabaseUnavailableError
 from control_plane.intents.live_rules import LiveRules
 from control_plane.intents.rule_store import LoadedRules, RuleStore
 from control_plane.intents.tables import ACTIVE, RETIRED, SHADOW
-
-
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-    def pass_second(self) -> None:
-        self.now_s += MAX_AGE_S + 0.1
+from tests.clock import Clock
 
 
 class WatchedStore(RuleStore):

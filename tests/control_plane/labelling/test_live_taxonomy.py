@@ -9,18 +9,10 @@ from control_plane.database.schema import utc_now
 from control_plane.errors import DatabaseUnavailableError
 from control_plane.labelling import live_taxonomy
 from control_plane.labelling.live_taxonomy import LiveTaxonomy
+from tests.clock import Clock
 
 LABELS = ("wealth", "love", "health")
 LONG_AGO = datetime(2000, 1, 1, tzinfo=timezone.utc)
-
-
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 @pytest.fixture
