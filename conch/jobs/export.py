@@ -25,8 +25,8 @@ def run(arguments: ExportArguments, report: Report) -> dict:
     engine, precision = choose_format(task_of(checkpoint.path), arguments.engine, arguments.precision)
     steps = (FETCH, *steps_of(checkpoint.path, engine))
     request = ExportRequest(entry, checkpoint, settings.model_repository, arguments.name or entry.alias, engine,
-                            precision, arguments.min_cosine, arguments.force,
-                            VllmOptions(settings.gpu_memory_fraction, arguments.context_tokens, arguments.gpus))
+                            precision, arguments.min_cosine, forced=arguments.force,
+                            vllm=VllmOptions(settings.gpu_memory_fraction, arguments.context_tokens, arguments.gpus))
     version_dir = export_checkpoint(request, lambda step: report(steps.index(step) / len(steps), step))
     return _describe(read_manifest(version_dir))
 

@@ -8,9 +8,14 @@ import openvino
 from serving.encoder.engine import Outputs, check_outputs, engine_inputs
 from serving.encoder.packing import MicroBatch
 
-# Values of OpenVINO's INFERENCE_PRECISION_HINT (its CPU device page). bf16 on a processor without it falls back to
-# f32, which is slower but at least as exact.
-_PRECISION_HINTS = {"fp32": "f32", "bf16": "bf16"}
+# OpenVINO's own names (its CPU device page). bf16 on a processor without it falls back to f32, which is slower but at
+# least as exact.
+_PRECISIONS = {
+    "fp32": {"INFERENCE_PRECISION_HINT": "f32"},
+    "bf16": {"INFERENCE_PRECISION_HINT": "bf16"},
+    # So many of a token's inputs share a scale. More are faster and less exact (docs/decisions/0010).
+    "int8": {"INFERENCE_PRECISION_HINT": "bf16", "DYNAMIC_QUANTIZATION_GROUP_SIZE": 64},
+}
 
 
 class OpenVinoEngine:
@@ -34,7 +39,7 @@ class OpenVinoEngine:
 def load(model_file: Path, precision: str, threads: int, outputs: Sequence[str]) -> OpenVinoEngine:
     """Compile `model_file` for `threads` streams."""
     compiled = openvino.Core().compile_model(model_file, "CPU", {
-        "INFERENCE_PRECISION_HINT": _PRECISION_HINTS[precision],
+        **_PRECISIONS[precision],
         "NUM_STREAMS": threads,
         "INFERENCE_NUM_THREADS": threads,
         # Every process would pin its first stream to the same core.

@@ -91,10 +91,10 @@ def build_body(path: Path, body: str = "bert", lowercase: bool = True, safe_seri
 
 def export_to(repository: Path, checkpoint: Path, engine: str = "openvino", precision: str = "fp32",
               name: str = "small", entry: CatalogEntry | None = None, min_cosine: float | None = None,
-              on_step: Callable[[str], None] = lambda step: None) -> Path:
+              calibration: Path | None = None, on_step: Callable[[str], None] = lambda step: None) -> Path:
     """Export `checkpoint` as `conch export` would and return the version directory."""
     request = ExportRequest(entry or CatalogEntry(name), Checkpoint(checkpoint, f"path:{checkpoint}", "r1"),
-                            repository, name, engine, precision, min_cosine)
+                            repository, name, engine, precision, min_cosine, calibration)
     return export_encoder(request, on_step)
 
 

@@ -23,7 +23,7 @@ from export.triton_config import encoder_config
 from serving.encoder.encoder import TextEncoder
 from serving.encoder.options import EncodeOptions
 from tests.export.checkpoints import BODIES, HIDDEN, MAX_TOKENS, build_body, build_checkpoint, edit_json, export_to
-from tests.tolerances import FP32_RELATIVE_ERROR, INT8_MIN_COSINE
+from tests.tolerances import FP32_RELATIVE_ERROR
 from tests.versions import change_weights, read_tree, relative_error
 
 TEXTS = (
@@ -152,29 +152,6 @@ def test_steps_are_announced_in_their_order(small_checkpoint, tmp_path):
     heard = []
     export_to(tmp_path, small_checkpoint, on_step=heard.append)
     assert tuple(heard) == STEPS
-
-
-def test_int8_is_refused_without_a_bound_of_its_own_before_anything_is_touched(small_checkpoint, tmp_path):
-    with pytest.raises(UnsupportedModelError, match="--min-cosine"):
-        export_to(tmp_path / "repository", small_checkpoint, "onnxruntime", "int8")
-    assert not (tmp_path / "repository").exists()
-
-
-def test_int8_passes_the_bound_it_was_given_and_states_its_own_figure(small_checkpoint, tmp_path):
-    version = export_to(tmp_path, small_checkpoint, "onnxruntime", "int8", min_cosine=INT8_MIN_COSINE)
-    manifest = read_manifest(version)
-    assert manifest.precision == "int8"
-    assert manifest.parity["required_cosine"] == INT8_MIN_COSINE
-    assert INT8_MIN_COSINE <= manifest.parity["min_cosine"] < MIN_COSINE
-    texts = list(TEXTS)
-    found = TextEncoder.load(version, threads=1).encode(texts).vectors
-    expected = SentenceTransformer(str(small_checkpoint), device="cpu", local_files_only=True).encode(texts)
-    assert np.sum(found * expected, axis=1).min() > INT8_MIN_COSINE
-
-
-def test_int8_below_its_bound_is_refused(small_checkpoint, tmp_path):
-    with pytest.raises(ParityError, match=r"0\.9999999 is required"):
-        export_to(tmp_path, small_checkpoint, "onnxruntime", "int8", min_cosine=0.9999999)
 
 
 def test_bf16_is_published_with_its_precision(small_checkpoint, tmp_path):

@@ -35,7 +35,7 @@ def test_a_wish_is_granted_where_the_engine_has_it_and_refused_with_what_exists_
     if precision in SUPPORTED.get(engine, ()):
         assert choose_precision(engine, precision) == precision
         return
-    with pytest.raises(UnsupportedModelError, match="openvino: fp32, bf16; onnxruntime: fp32, int8"):
+    with pytest.raises(UnsupportedModelError, match="openvino: fp32, bf16, int8; onnxruntime: fp32, int8"):
         choose_precision(engine, precision)
 
 

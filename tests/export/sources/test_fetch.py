@@ -61,7 +61,8 @@ def test_local_directory_gives_an_entry_that_uses_it_in_place(local_model, tmp_p
 
 
 @pytest.mark.parametrize("name", ["nonsense", "./absent", "~/absent", "a/b/c", "../x"])
-def test_name_that_is_nothing_is_unknown(name):
+def test_name_that_is_nothing_is_unknown(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(UnknownModelError):
         entry_for(name, load_catalog())
 

@@ -99,8 +99,8 @@ def test_an_unknown_engine_is_refused_with_those_that_exist(tmp_path):
 
 
 def test_a_precision_that_the_engine_does_not_have_is_refused(small_versions):
-    with pytest.raises(VersionLoadError, match="int8"):
-        load_engine(small_versions["openvino"], "openvino", "int8", 1, OUTPUTS)
+    with pytest.raises(VersionLoadError, match="int4"):
+        load_engine(small_versions["openvino"], "openvino", "int4", 1, OUTPUTS)
 
 
 @pytest.mark.parametrize(("engine", "other"), [ENGINES, ENGINES[::-1]])
