@@ -31,6 +31,8 @@ lint: $(STAMP) ## Check the code with ruff
 	$(BIN)/ruff check .
 
 bench: $(STAMP) ## Measure embeddings against peers and write benchmarks/RESULTS.md (about 30 minutes)
+	@$(BIN)/conch export fast --if-missing
+	@$(BIN)/conch export fast --name fast-int8 --precision int8 --min-cosine 0.998 --if-missing
 	$(BIN)/python -m benchmarks.embeddings
 
 bench-lifecycle: $(STAMP) ## Measure the control plane and write benchmarks/LIFECYCLE.md (about 8 minutes)

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks import contestants as names
-from benchmarks.conch_server import MODEL, plan_conch
+from benchmarks.conch_server import MODEL, MODEL_INT8, plan_conch
 from benchmarks.contestants import Contestant, conch_contestants, peer_contestants
 from benchmarks.in_process import InProcessWorker
 from benchmarks.peers.flask_server import DTYPE
@@ -31,7 +31,9 @@ class Arena:
     def __enter__(self) -> "Arena":
         with ExitStack() as opening:
             self._folder = Path(opening.enter_context(tempfile.TemporaryDirectory(prefix="conch-bench-")))
-            self._conch = plan_conch(self._folder / "home", self._version_dir.parent.parent)
+            models = [MODEL, MODEL_INT8] if names.CONCH_REST_INT8 in self._chosen else [MODEL]
+            self._conch = plan_conch(self._folder / "home", self._version_dir.parent.parent,
+                                     CONCH_PRELOAD_MODELS=",".join(models))
             self._wire = self._choose_wire()
             self._start_servers(opening)
             self._workers = self._start_workers(opening)
@@ -63,7 +65,7 @@ class Arena:
         return turns
 
     def _choose_wire(self) -> list[Contestant]:
-        everyone = [*conch_contestants(self._conch, MODEL),
+        everyone = [*conch_contestants(self._conch),
                     *peer_contestants(self._chosen, self._checkpoint, self._infinity_root)]
         return [contestant for contestant in everyone if contestant.name in self._chosen]
 

@@ -11,6 +11,8 @@ from benchmarks.servers import ServerPlan, free_port
 
 NAME = "conch"
 MODEL = "fast"
+MODEL_INT8 = "fast-int8"
+EXPORT_INT8 = f"conch export {MODEL} --name {MODEL_INT8} --precision int8 --min-cosine 0.998"
 _EMBEDDINGS = "/v1/embeddings"
 
 

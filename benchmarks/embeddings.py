@@ -12,7 +12,7 @@ import click
 
 from benchmarks import contestants as names
 from benchmarks.arena import Arena
-from benchmarks.conch_server import MODEL
+from benchmarks.conch_server import EXPORT_INT8, MODEL, MODEL_INT8
 from benchmarks.machine import describe_machine, peer_versions, software_versions
 from benchmarks.peers.infinity import VARIANTS, InfinityEnvironment
 from benchmarks.plot import Bar, draw_bars
@@ -57,6 +57,8 @@ def run(chosen: set[str], rounds: int, duration_s: float, mixes: list[str]) -> R
     settings = load_settings()
     checkpoint = fetch_checkpoint(entry_for(MODEL, load_catalog(settings.catalog_path)), settings.checkpoint_dir).path
     version_dir = find_version(settings)
+    if names.CONCH_REST_INT8 in chosen:
+        find_version(settings, MODEL_INT8, EXPORT_INT8)
     with Arena(chosen, checkpoint, version_dir, INFINITY_ROOT) as arena:
         results = Results(
             describe_machine(), _versions(chosen), _conditions(version_dir, rounds, duration_s),
@@ -65,12 +67,12 @@ def run(chosen: set[str], rounds: int, duration_s: float, mixes: list[str]) -> R
     return results
 
 
-def find_version(settings: Settings) -> Path:
-    """Return the newest version directory of the measured model; raises ConchError when there is none."""
-    model_dir = settings.model_repository / MODEL
+def find_version(settings: Settings, model: str = MODEL, command: str = f"conch export {MODEL}") -> Path:
+    """Return the newest version directory of a model; raises ConchError with the `command` that makes one."""
+    model_dir = settings.model_repository / model
     versions = version_numbers(model_dir)
     if not versions:
-        raise ConchError(f"{model_dir} holds no version; run `conch export {MODEL}` first")
+        raise ConchError(f"{model_dir} holds no version; run `{command}` first")
     return model_dir / str(versions[-1])
 
 
