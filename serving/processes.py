@@ -15,6 +15,7 @@ import psutil
 
 _POLL_S = 0.02
 _ORPHAN_POLL_S = 0.5
+_STUCK_S = 600  # longer than any one call holds Python's lock
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -31,12 +32,15 @@ def exit_when_orphaned() -> None:
     """Watch the parent from a thread and end this process, without any farewell, soon after the parent has ended.
 
     For processes that somebody else starts: the kernel's signal of die_with_parent goes by the thread that started a
-    process, and a server may start one from a thread that ends long before the server does.
+    process, and a server may start one from a thread that ends long before the server does. A call that holds Python's
+    lock and waits for a parent that has gone would stop the thread, too: the kernel's alarm, which needs no lock, ends
+    the process after ten minutes in which the thread could not put it off.
     """
     parent_pid = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent_pid:
+            signal.alarm(_STUCK_S)
             time.sleep(_ORPHAN_POLL_S)
         os._exit(1)
 

@@ -166,3 +166,11 @@ def test_a_process_that_watches_its_parent_ends_with_it_though_nobody_signals_it
         assert watched.is_running()
         started.kill()
         assert not psutil.wait_procs([watched], timeout=10)[1]
+
+
+def test_a_process_that_is_stuck_in_a_call_that_holds_pythons_lock_is_ended_by_the_kernel():
+    child = ("import ctypes\nfrom serving import processes\nprocesses._STUCK_S = 2\nprocesses.exit_when_orphaned()\n"
+             "import time; time.sleep(3)\nprint('alive', flush=True)\nctypes.PyDLL(None).sleep(60)")
+    ended = subprocess.run([sys.executable, "-c", child], stdout=subprocess.PIPE, text=True)
+    assert ended.stdout == "alive\n"  # As long as it could run it was not touched.
+    assert ended.returncode == -signal.SIGALRM
