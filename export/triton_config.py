@@ -1,6 +1,7 @@
 """Writes config.pbtxt, the part of a model that Triton reads. Knows nothing of weights."""
 
 import re
+from collections.abc import Sequence
 
 from export.contract import (
     CUMULATIVE_LOGPROB_OUTPUT,
@@ -59,7 +60,9 @@ input [
 output [
 {outputs}
 ]
-instance_group [ {{ count: 1 kind: KIND_CPU }} ]
+instance_group [ {{ count: 1 kind: {kind} }} ]
+"""
+_PARAMETERS = """\
 # parameters (docs/generation.md): slots, context_tokens, memory_mb, queue_length, queue_timeout_s,
 # prefill_chunk_tokens, spin_us
 """
@@ -76,39 +79,27 @@ _GENERATOR_OUTPUTS = {
     INDEX_OUTPUT: "TYPE_INT32", DROPPED_OUTPUT: "TYPE_UINT32",
 }
 
-# The tensors are those of NVIDIA's vLLM backend (its auto_complete_config, for which Triton is told not to ask).
-# KIND_MODEL leaves the choice of devices to vLLM.
-_VLLM = """\
-name: "{name}"
-backend: "{backend}"
-max_batch_size: 0
-model_transaction_policy {{ decoupled: true }}
-input [
-{inputs}
-]
-output [
-{outputs}
-]
-instance_group [ {{ count: 1 kind: KIND_MODEL }} ]
-"""
 _OURS = (MESSAGES_INPUT, TOOLS_INPUT, INDEX_OUTPUT, DROPPED_OUTPUT)  # tensors that vLLM's backend lacks
 
 
 def vllm_config(name: str) -> str:
-    """Return the config.pbtxt of a text generator that NVIDIA's vLLM backend serves."""
-    inputs = (_tensor(tensor, kind, 1, "" if tensor == PROMPT_INPUT else " optional: true")
-              for tensor, kind in _GENERATOR_INPUTS.items() if tensor not in _OURS)
-    outputs = (_tensor(tensor, kind, 1 if tensor == INPUT_TOKENS_OUTPUT else -1)
-               for tensor, kind in _GENERATOR_OUTPUTS.items() if tensor not in _OURS)
-    return _VLLM.format(name=name, backend=VLLM_BACKEND, inputs=",\n".join(inputs), outputs=",\n".join(outputs))
+    """Return the config.pbtxt of a text generator that NVIDIA's vLLM backend serves.
+
+    The tensors are those of its auto_complete_config, for which Triton is told not to ask.
+    """
+    inputs = [_tensor(tensor, kind, 1, "" if tensor == PROMPT_INPUT else " optional: true")
+              for tensor, kind in _GENERATOR_INPUTS.items() if tensor not in _OURS]
+    outputs = [_tensor(tensor, kind, 1 if tensor == INPUT_TOKENS_OUTPUT else -1)
+               for tensor, kind in _GENERATOR_OUTPUTS.items() if tensor not in _OURS]
+    # KIND_MODEL leaves the choice of devices to vLLM.
+    return _generator_config(name, VLLM_BACKEND, "KIND_MODEL", inputs, outputs)
 
 
 def generator_config(name: str) -> str:
     """Return the config.pbtxt of a text generator; its tensors are those of Triton's vLLM backend and more."""
-    inputs = (_tensor(tensor, kind, 1, " optional: true") for tensor, kind in _GENERATOR_INPUTS.items())
-    outputs = (_tensor(tensor, kind, -1) for tensor, kind in _GENERATOR_OUTPUTS.items())
-    return _GENERATOR.format(name=name, backend=TEXT_GENERATOR_BACKEND, inputs=",\n".join(inputs),
-                             outputs=",\n".join(outputs))
+    inputs = [_tensor(tensor, kind, 1, " optional: true") for tensor, kind in _GENERATOR_INPUTS.items()]
+    outputs = [_tensor(tensor, kind, -1) for tensor, kind in _GENERATOR_OUTPUTS.items()]
+    return _generator_config(name, TEXT_GENERATOR_BACKEND, "KIND_CPU", inputs, outputs) + _PARAMETERS
 
 
 def encoder_config(name: str, dimension: int) -> str:
@@ -137,6 +128,11 @@ def embedding_dimension(config: str) -> int | None:
     """Return the dimension that a config.pbtxt gives the embedding, None where it gives none."""
     output = re.search(rf'name:\s*"{EMBEDDING_OUTPUT}"[^}}]*?dims:\s*\[\s*(\d+)\s*\]', config)
     return int(output.group(1)) if output else None
+
+
+def _generator_config(name: str, backend: str, kind: str, inputs: Sequence[str], outputs: Sequence[str]) -> str:
+    return _GENERATOR.format(name=name, backend=backend, kind=kind, inputs=",\n".join(inputs),
+                             outputs=",\n".join(outputs))
 
 
 def _text_encoder_config(name: str, *outputs: str) -> str:
