@@ -22,18 +22,18 @@ class TrainingPlan:
     test_share: float = 0.15           # of new groups of near-duplicates, by the hash of their key
     validation_share: float = 0.05     # of each intent's training examples, FULL: early stopping, calibration too
     calibration_share: float = 0.05    # of each intent's training examples, FULL: calibration and thresholds
+    most_set_aside: int = 500          # about as many examples for either at most: more would hardly tell more
     min_examples: int = 8              # an intent with fewer examples outside the test set is refused
 
     batch_size: int = 64
     epochs: int = 8
-    patience: int = 3                  # epochs without a better macro-F1 on validation before FULL stops
-    encoder_learning_rate: float = 2e-4
+    patience: int = 3                  # epochs without a lower loss on validation before FULL stops
+    encoder_learning_rate: float = 4e-4
     head_learning_rate: float = 5e-3
     layer_decay: float = 0.9           # each layer further from the head learns this much more slowly
     warmup_share: float = 0.1          # of all steps, during which the learning rate rises
     weight_decay: float = 0.01
     label_smoothing: float = 0.1
-    average_decay: float = 0.99        # what FULL keeps is the average of about 1 / (1 - this) steps' weights
     class_weight_power: float = 0.5    # 0: examples count alike; 1: intents count alike, however rare
     save_every_steps: int = 100        # how much work a kill may cost FULL
 
@@ -48,8 +48,7 @@ class TrainingPlan:
         _require(self.precision in ("auto", "fp32", "bf16"), "precision must be auto, fp32 or bf16")
         for name in ("test_share", "validation_share", "calibration_share"):
             _require(0 < getattr(self, name) < 0.5, f"{name} must lie between 0 and 0.5")
-        _require(0 <= self.average_decay < 1, "average_decay must lie between 0 and 1, 1 excluded")
-        for name in ("batch_size", "epochs", "patience", "max_tokens", "save_every_steps"):
+        for name in ("batch_size", "epochs", "patience", "max_tokens", "most_set_aside", "save_every_steps"):
             _require(getattr(self, name) >= 1, f"{name} must be at least 1")
         _require(self.min_examples >= 3, "min_examples must be at least 3, so that something is left to cut")
 

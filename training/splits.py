@@ -7,7 +7,7 @@ group's key, so that a question lands on the same side wherever and whenever it 
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,16 +126,18 @@ def _cut(dataset: Dataset, found: NearDuplicates, usable: Sequence[int],
         labels = dataset.examples[members[group[0]][0]].labels
         stratum = min(labels, key=lambda label: (frequency[label], label), default=OUT_OF_SCOPE)
         strata.setdefault(stratum, []).append(group)
+    most = plan.most_set_aside / len(usable)
+    shares = {CALIBRATION: min(plan.calibration_share, most), VALIDATION: min(plan.validation_share, most)}
     for groups in strata.values():
         groups.sort(key=lambda group: _fraction(min(found.forms[form] for form in group), f"cut {plan.seed}"))
         rows = [[row for form in group for row in members[form]] for group in groups]
-        yield from _deal(rows, plan)
+        yield from _deal(rows, shares)
 
 
-def _deal(groups: Sequence[Sequence[int]], plan: TrainingPlan) -> Iterable[tuple[int, str]]:
-    """Give one intent's groups to calibration and validation until each has its share, and the rest to fitting."""
+def _deal(groups: Sequence[Sequence[int]], shares: Mapping[str, float]) -> Iterable[tuple[int, str]]:
+    """Give one intent's groups to each role until it has its share, and the rest to fitting."""
     total = sum(map(len, groups))
-    wanted = {CALIBRATION: round(total * plan.calibration_share), VALIDATION: round(total * plan.validation_share)}
+    wanted = {role: round(total * share) for role, share in shares.items()}
     for rows in groups:
         role = next((role for role, left in wanted.items() if len(rows) <= left), FIT)
         if role != FIT:

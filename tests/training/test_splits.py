@@ -50,6 +50,14 @@ def test_every_role_gets_its_share_of_every_intent():
         assert min(roles[role] for role in (TEST, FIT, VALIDATION, CALIBRATION)) >= 8
 
 
+def test_no_more_is_set_aside_than_tells_something():
+    examples = toy_examples(LABELS, each=100, out_of_scope=100)
+    splits = assign_splits(dataset(examples), quick_plan(most_set_aside=12))
+    counts = Counter(splits.roles)
+    assert counts[VALIDATION] == counts[CALIBRATION] == 12
+    assert counts[FIT] > 250
+
+
 def test_what_has_a_split_keeps_it_and_order_changes_nothing(frozen):
     new = toy_examples(LABELS, seed=7)
     together = assign_splits(dataset([*frozen, *new]), PLAN)

@@ -1,10 +1,10 @@
 """The recipe `full`: the encoder and the head are fine-tuned together, starting from what the recipe `head` finds.
 
 The table of word embeddings stays as it is: it holds most of a multilingual encoder's weights, and a few thousand
-questions touch a small part of it. What is validated and kept is a moving average of the weights, which generalises
-better than those of any one step (Polyak and Juditsky 1992; Izmailov et al. 2018). Every step takes its randomness from
-the seed and its own number alone, so that a run that goes on from a saved state computes what an unbroken one computes.
-Knows nothing of snapshots.
+questions touch a small part of it. What is validated and kept is an average of the weights of all steps, in which late
+ones count more (polynomial decay; Shamir and Zhang 2013): it generalises better than the weights of any one step. Every
+step takes its randomness from the seed and its own number alone, so that a run that goes on from a saved state computes
+what an unbroken one computes. Knows nothing of snapshots.
 """
 
 import math
@@ -20,12 +20,13 @@ from training.head import Head
 from training.losses import intent_loss, label_weights
 from training.progress import Progress
 from training.recipes.head import train_head
-from training.recipes.recipe import Outcome, Task, validation_score
+from training.recipes.recipe import Outcome, Task, good_epochs, validation_score
 
 _LAYER = re.compile(r"\blayers?\.(\d+)\.")
 _MAX_GRADIENT_NORM = 1.0
 _SORTED_BATCHES = 20       # so many batches' texts are sorted by length together, which saves most of the padding
 _HEAD_SHARE = 0.1          # of this recipe's time
+_LATE = 3                  # Shamir and Zhang's eta + 1; with 3, half of the average is of the last fifth of the steps
 
 
 def train_full(task: Task) -> Outcome:
@@ -64,9 +65,8 @@ class _FineTuning:
 
     @property
     def finished(self) -> bool:
-        """Whether all epochs are over, or the last ones gained nothing."""
-        scores = [row["macro_f1"] for row in self._history]
-        stale = len(scores) - 1 - int(np.argmax(scores)) if scores else 0
+        """Whether all epochs are over, or the last ones were worse than the best."""
+        stale = int(np.argmax(self._good_epochs()[::-1])) if self._history else 0
         at_epoch_end = self._step % self._steps_per_epoch == 0
         return self._step >= self._steps or (at_epoch_end and stale >= self._plan.patience)
 
@@ -142,24 +142,27 @@ class _FineTuning:
         return [batches[index] for index in random.permutation(len(batches))]
 
     def _follow_weights(self) -> None:
-        """Move the average towards the weights; over the first steps more, so that it soon forgets the beginning."""
-        keep = min(self._plan.average_decay, (1 + self._step) / (10 + self._step))
+        """Take the weights into their average, where those of step t count in proportion to (t + 1)(t + 2)."""
+        share = _LATE / (self._step + _LATE)
         with torch.no_grad():
             for name, parameter in self._trained().items():
-                self._average[name].lerp_(parameter, 1 - keep)
+                self._average[name].lerp_(parameter, share)
 
     def _validate(self) -> None:
-        """Score the average on validation, and keep it where it is the best one so far."""
+        """Score the average on validation, and keep it where none before was better: the later, the better averaged."""
         task, weights = self._task, self._copy_weights()
         self._set_weights(self._average)
         embeddings = task.encoder.embed(task.validation.texts)
         head = Head(*(self._head[name].detach().cpu() for name in ("weight", "bias")))
         score = validation_score(head.logits(embeddings), task.validation.targets)
-        if not self._history or score > max(row["macro_f1"] for row in self._history):
+        self._history.append({"step": self._step, "loss": self._epoch_loss, "macro_f1": score})
+        if self._good_epochs()[-1]:
             self._best = {name: tensor.cpu().clone() for name, tensor in self._average.items()}
         self._set_weights(weights)
-        self._history.append({"step": self._step, "loss": self._epoch_loss, "macro_f1": score})
         self._epoch_loss = 0.0
+
+    def _good_epochs(self) -> np.ndarray:
+        return good_epochs([row["macro_f1"] for row in self._history], len(self._task.validation.texts))
 
     def _save(self) -> None:
         weights = {name: tensor.detach() for name, tensor in self._trained().items()}

@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from training.errors import TrainingError
 from training.recipes.full import _FineTuning, train_full
-from training.recipes.recipe import validation_score
+from training.recipes.head import train_head
+from training.recipes.recipe import Part, validation_score
 
 
 def test_every_epoch_shows_every_example_once_in_another_order(make_task):
@@ -22,13 +25,49 @@ def test_texts_of_a_batch_are_about_equally_long(make_task):
     assert np.mean(spreads) < 10
 
 
-def test_the_best_epoch_is_given_back_and_no_more_are_trained_once_it_is_long_ago(make_task):
-    task = make_task(epochs=30, patience=2, encoder_learning_rate=1e-3)
+def test_the_last_good_epoch_is_given_back_and_no_more_are_trained_once_it_is_long_ago(make_task, monkeypatch):
+    scores = iter([0.5, 0.9, 0.2, 0.88, 0.3, 0.3, 0.9])
+    monkeypatch.setattr("training.recipes.full.validation_score", lambda *_: next(scores))
+    task = make_task(epochs=30, patience=2)
     outcome = train_full(task)
-    scores = [row["macro_f1"] for row in outcome.history]
-    assert len(scores) == int(np.argmax(scores)) + 3
+    assert [row["macro_f1"] for row in outcome.history] == [0.5, 0.9, 0.2, 0.88, 0.3, 0.3]
+    monkeypatch.undo()
+    again = make_task(epochs=30, patience=2)
+    assert outcome.head.weight.numpy() == pytest.approx(_last_average(again, epochs=4)["head.weight"].numpy())
     found = validation_score(outcome.head.logits(task.encoder.embed(task.validation.texts)), task.validation.targets)
-    assert found == pytest.approx(max(scores))
+    assert found > 0.3
+
+
+def test_without_validation_examples_the_last_epoch_is_given_back(make_task):
+    whole = make_task(epochs=5, patience=1)
+    task = replace(whole, validation=Part((), whole.validation.targets[:0]))
+    outcome = train_full(task)
+    assert len(outcome.history) == 5
+    again = make_task(epochs=5, patience=1)
+    assert outcome.head.weight.numpy() == pytest.approx(_last_average(again, epochs=5)["head.weight"].numpy())
+
+
+def _last_average(task, epochs):
+    """Return the average after so many epochs."""
+    run = _FineTuning(task)
+    run.begin(train_head(task).head)
+    for _ in range(epochs * run._steps_per_epoch):
+        run.train_step()
+    return run._average
+
+
+def test_the_average_is_of_all_steps_and_the_late_ones_count_more(make_task):
+    task = make_task()
+    run = _FineTuning(task)
+    run.begin(task.start)
+    seen = [run._copy_weights()]
+    for _ in range(6):
+        run.train_step()
+        seen.append(run._copy_weights())
+    counts = [(step + 1) * (step + 2) for step in range(7)]
+    for name, average in run._average.items():
+        expected = sum(count * weights[name] for count, weights in zip(counts, seen, strict=True)) / sum(counts)
+        assert average.numpy() == pytest.approx(expected.numpy(), abs=1e-6)
 
 
 def test_layers_far_from_the_head_learn_more_slowly_and_word_embeddings_not_at_all(make_task):
