@@ -27,7 +27,7 @@ class TrainingPlan:
 
     batch_size: int = 64
     epochs: int = 8
-    patience: int = 3                  # epochs without a lower loss on validation before FULL stops
+    patience: int = 3                  # epochs worse on validation than the best before FULL stops
     encoder_learning_rate: float = 4e-4
     head_learning_rate: float = 5e-3
     layer_decay: float = 0.9           # each layer further from the head learns this much more slowly
