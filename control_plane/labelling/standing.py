@@ -1,8 +1,8 @@
 """Writes down what a question's annotations come to, in the question and beside it, within an open transaction.
 
 What holds for a question holds for its exact duplicates (the same fingerprint: they differ in width, case, punctuation
-and white space at most): they are marked with it and leave the
-queue, but get no annotation and no place in a dataset, so that one opinion counts once.
+and white space at most): they are marked with it and leave the queue, but get no annotation and no place in a dataset,
+so that one opinion counts once.
 """
 
 from collections import defaultdict
