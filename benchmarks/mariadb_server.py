@@ -1,4 +1,7 @@
-"""A private MariaDB on a loopback port, as durable as a server is by default; it can be away for a while."""
+"""A private MariaDB on a loopback port; it can be away for a while.
+
+It is as durable as a server is by default, and has the memory that docs/operations.md advises and compose gives.
+"""
 
 import getpass
 import shutil
@@ -14,6 +17,7 @@ from serving.processes import start_child
 _USER, _PASSWORD = "conch", "conch"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _START_TIMEOUT_S, _POLL_S = 60, 0.1
+BUFFER_POOL = "1G"
 
 
 class MariaDbServer:
@@ -45,7 +49,7 @@ class MariaDbServer:
         self._process = start_child([
             _program("mariadbd"), "--no-defaults", f"--datadir={self.data}", f"--user={getpass.getuser()}",
             "--bind-address=127.0.0.1", f"--port={self._port}", "--socket=mariadbd.sock", "--skip-name-resolve",
-            f"--init-file={self._folder / 'grants.sql'}"], None, self._log)
+            f"--innodb-buffer-pool-size={BUFFER_POOL}", f"--init-file={self._folder / 'grants.sql'}"], None, self._log)
         deadline = time.monotonic() + _START_TIMEOUT_S
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:

@@ -22,7 +22,7 @@ import numpy as np
 from sqlalchemy import func, select
 
 from benchmarks.machine import describe_machine
-from benchmarks.mariadb_server import MariaDbServer
+from benchmarks.mariadb_server import BUFFER_POOL, MariaDbServer
 from benchmarks.question_log_fill import fill
 from benchmarks.question_log_roles import KEY, PLANTERS, prediction, question
 from benchmarks.question_log_scale import measure
@@ -221,7 +221,7 @@ def _render(lines: list[Line], rows: int, load_before: float) -> str:
     load = f"{load_before:.1f} to {os.getloadavg()[0]:.1f}"
     table = "\n".join(f"| {what} | {bound} | {figure} |" for what, bound, figure in lines)
     return (f"# The question log\n\nWritten by `python -m benchmarks.question_log --rows {rows}`.\n\n"
-            f"Machine: {machine}; load average from beginning to end: {load}.\n\n"
+            f"Machine: {machine}; load average from beginning to end: {load}. MariaDB's buffer pool: {BUFFER_POOL}.\n\n"
             f"| What | Bound | Measured |\n| --- | --- | --- |\n{table}\n")
 
 
