@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.dialects import mysql, sqlite
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, load_only
 
 from control_plane.database.database import Database
 from control_plane.database.schema import utc_now
@@ -17,6 +17,9 @@ from control_plane.questions.tables import QuestionRow
 LEASE_S = 600.0      # how long a question is kept for whom it was given to; asking again begins anew
 MAX_OPEN = 1000      # questions that one person may have at once
 BLIND_PAGE_SHARE = 0.1  # of a page that is second opinions at most, unless nothing else waits
+# Of a question, what a person is shown: the rest would take as long to fetch again.
+_SHOWN = (QuestionRow.question, QuestionRow.intents, QuestionRow.scores, QuestionRow.confidence,
+          QuestionRow.time_intent, QuestionRow.method, QuestionRow.model_version, QuestionRow.asked_at)
 _ATTEMPTS = 10       # of many who ask at once one wins each round
 
 
@@ -25,7 +28,7 @@ class QueuedQuestion:
     """A question that somebody has until its lease runs out."""
 
     lease_id: int  # grows within a page and from page to page
-    question: QuestionRow
+    question: QuestionRow  # what a person is shown of it, and no more
     slice: str | None
     expires_at: datetime
 
@@ -41,24 +44,25 @@ class LabelQueue:
 
         `after` is the lease_id that ended the page before. Somebody who has MAX_OPEN questions gets no new ones.
         """
-        found, count = self._renew(labeler, limit, after)
+        held, count = self._renew(labeler, after)
         for _ in range(_ATTEMPTS):
-            picks = self._pick(labeler, min(limit - len(found), MAX_OPEN - count))
+            picks = self._pick(labeler, min(limit - held, MAX_OPEN - count))
             if not picks:
                 break
             with self._database.write() as session:
                 self._insert(session, labeler, picks)
-                found, count = _held(session, labeler, limit, after), _count_open(session, labeler)
-        return found
+                held, count = _count_held(session, labeler, after), _count_open(session, labeler)
+        with self._database.read() as session:
+            return _held(session, labeler, limit, after)
 
-    def _renew(self, labeler: str, limit: int, after: int) -> tuple[list[QueuedQuestion], int]:
-        """Drop what has run out, of anybody, and give the person's own more time; returns these and how many."""
+    def _renew(self, labeler: str, after: int) -> tuple[int, int]:
+        """Drop what has run out, of anybody, and give the person's own more time; returns how many: held, and open."""
         now = utc_now()
         with self._database.write() as session:
             session.execute(delete(LabelLeaseRow).where(LabelLeaseRow.expires_at <= now))
             count = session.execute(update(LabelLeaseRow).where(LabelLeaseRow.labeler == labeler)
                                     .values(expires_at=now + timedelta(seconds=self._lease_s))).rowcount
-            return _held(session, labeler, limit, after) if count else [], count
+            return _count_held(session, labeler, after) if count else 0, count
 
     def _pick(self, labeler: str, count: int) -> list[Pick]:
         """Return up to `count` questions that nobody has."""
@@ -88,11 +92,20 @@ class LabelQueue:
 
 
 def _held(session: Session, labeler: str, limit: int, after: int) -> list[QueuedQuestion]:
-    rows = session.execute(
-        select(LabelLeaseRow, QuestionRow).join(QuestionRow, QuestionRow.id == LabelLeaseRow.question_id)
-        .where(LabelLeaseRow.labeler == labeler, LabelLeaseRow.id > after, QuestionRow.erased_at.is_(None))
-        .order_by(LabelLeaseRow.id).limit(limit))
-    return [QueuedQuestion(lease.id, question, lease.slice, lease.expires_at) for lease, question in rows]
+    rows = session.execute(_holding(
+        select(LabelLeaseRow.id, QuestionRow, LabelLeaseRow.slice, LabelLeaseRow.expires_at), labeler, after)
+        .options(load_only(*_SHOWN)).order_by(LabelLeaseRow.id).limit(limit))
+    return [QueuedQuestion(*row) for row in rows]
+
+
+def _count_held(session: Session, labeler: str, after: int) -> int:
+    return session.scalar(_holding(select(func.count()).select_from(LabelLeaseRow), labeler, after))
+
+
+def _holding(query: Select, labeler: str, after: int) -> Select:
+    """Restrict a query to what a person has behind the lease `after`, and what is still there to be labelled."""
+    return (query.join(QuestionRow, QuestionRow.id == LabelLeaseRow.question_id)
+            .where(LabelLeaseRow.labeler == labeler, LabelLeaseRow.id > after, QuestionRow.erased_at.is_(None)))
 
 
 def _count_open(session: Session, labeler: str) -> int:
