@@ -17,7 +17,7 @@ from serving.processes import start_child
 _USER, _PASSWORD = "conch", "conch"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _START_TIMEOUT_S, _POLL_S = 60, 0.1
-BUFFER_POOL = "1G"
+BUFFER_POOL = "2G"
 
 
 class MariaDbServer:
