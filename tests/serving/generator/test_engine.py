@@ -2,6 +2,8 @@
 
 import queue
 import random
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -93,6 +95,19 @@ def test_cancelled_requests_leave_no_slot_behind(generator):
     assert together(generator, [(PROMPTS[0], GREEDY)])[0] == text_of(generator, PROMPTS[0], GREEDY)
 
 
+@pytest.fixture
+def slow_steps(monkeypatch):
+    """Make a step last so long that nothing is over before the test has done what it does meanwhile."""
+    decode = DecoderSession.decode
+
+    def linger(*arguments):
+        time.sleep(0.01)
+        return decode(*arguments)
+
+    monkeypatch.setattr(DecoderSession, "decode", linger)
+
+
+@pytest.mark.usefixtures("slow_steps")
 def test_cancelling_ends_a_request_that_waits_runs_or_is_over(generator):
     ends = queue.SimpleQueue()
     asked = {"max_tokens": 200, "ignore_eos": True}
@@ -211,8 +226,13 @@ def test_where_a_smaller_step_finds_memory_the_youngest_request_is_the_only_one_
     events = queue.SimpleQueue()
     requests = [generator.prepare(prompt, GREEDY, lambda who, event: events.put((who, event)))
                 for prompt in PROMPTS[:3]]
+    submitted, prefill = threading.Event(), DecoderSession.prefill
+    # The first is not to be over before the last has come.
+    monkeypatch.setattr(DecoderSession, "prefill",
+                        lambda *arguments: prefill(*arguments) if submitted.wait(30) else None)
     for request in requests:
         generator.submit(request)
+    submitted.set()
     texts, errors = dict.fromkeys(requests, ""), {}
     ended = 0
     while ended < 3:
@@ -246,6 +266,7 @@ def test_logits_that_are_no_numbers_are_an_error_and_no_text(tiny_version, monke
     generator.close()
 
 
+@pytest.mark.usefixtures("slow_steps")
 def test_closing_ends_what_runs_and_waits_with_an_error_and_takes_nothing_more(tiny_version):
     generator = fresh(tiny_version, slots=1)
     events = queue.SimpleQueue()
