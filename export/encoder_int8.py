@@ -70,7 +70,7 @@ def _quantized(graph: onnx.GraphProto, nodes: Sequence[onnx.NodeProto], matrices
         nodes, np.split(codes, ends, axis=1), np.split(column_scales, ends), strict=True)}
     if kept.size:
         for node, matrix in zip(nodes, matrices, strict=True):
-            products[node.name] = _with_kept_channels(graph, products[node.name], matrix, kept)
+            products[node.name] = _with_kept_channels(graph, products[node.name], source, matrix, kept)
     smoothing = _constant(graph, f"{source}/smoothing", shares.astype(np.float32))
     products[nodes[0].name].insert(0, helper.make_node("Mul", [source, smoothing], [_smooth(source)],
                                                        name=f"{_smooth(source)}/node"))
@@ -102,11 +102,11 @@ def _product_of_integers(graph: onnx.GraphProto, node: onnx.NodeProto, codes: np
             helper.make_node("MatMul", [_smooth(node.input[0]), f"{matrix}/float"], list(node.output), name=node.name)]
 
 
-def _with_kept_channels(graph: onnx.GraphProto, product: Sequence[onnx.NodeProto], matrix: np.ndarray,
+def _with_kept_channels(graph: onnx.GraphProto, product: Sequence[onnx.NodeProto], source: str, matrix: np.ndarray,
                         kept: np.ndarray) -> list[onnx.NodeProto]:
-    """Return the nodes of a product of integers and, added to it, that of the channels that it leaves out."""
+    """Return the nodes of a product of integers and, added to it, that of the channels of `source` it leaves out."""
     *before, last = product
-    source, result = last.input[0].removesuffix(_smooth("")), last.output[0]
+    result = last.output[0]
     channels = _constant(graph, f"{result}/channels", kept.astype(np.int64))
     rows = _constant(graph, f"{result}/rows", np.ascontiguousarray(matrix[kept]))
     return [*before,
