@@ -12,7 +12,7 @@ from export.encoder_export import ExportRequest, export_encoder
 from export.errors import UnsupportedModelError
 from export.intent_checkpoint import is_intent_checkpoint
 from export.intent_export import export_intent
-from export.precision import VLLM_ENGINE
+from export.precision import CALIBRATED, VLLM_ENGINE
 from export.vllm_export import STEPS as VLLM_STEPS
 from export.vllm_export import export_vllm
 
@@ -44,6 +44,10 @@ def export_checkpoint(request: ExportRequest, on_step: Callable[[str], None] = l
     if request.engine != VLLM_ENGINE and request.vllm.of_the_model:
         raise UnsupportedModelError(f"engine {request.engine} has neither a context nor a number of GPUs to choose; "
                                     "leave --context-tokens and --gpus out, or take --engine vllm")
+    is_calibrated = task == EMBEDDING and (request.engine, request.precision) == CALIBRATED
+    if request.calibration is not None and not is_calibrated:
+        raise UnsupportedModelError(f"{path}: only embedding models in {' '.join(CALIBRATED)} are fitted to texts; "
+                                    "leave --calibration out")
     if task == TEXT_GENERATION:
         generator = GeneratorRequest(request.checkpoint, request.repository, request.name, request.engine,
                                      request.precision, request.forced)

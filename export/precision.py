@@ -9,6 +9,7 @@ from export.errors import UnsupportedModelError
 # Runtime's dynamic quantisation for itself.
 SUPPORTED = {"openvino": ("fp32", "bf16", "int8"), "onnxruntime": ("fp32", "int8")}
 DEFAULT_ENGINE = "openvino"
+CALIBRATED = ("openvino", "int8")  # engine and precision whose graph is fitted to texts
 # Decoders: int8 and int4 are weights in blocks (MatMulNBits).
 CUDA_ENGINE = "onnxruntime-cuda"
 VLLM_ENGINE = VLLM_BACKEND

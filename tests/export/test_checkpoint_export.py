@@ -55,3 +55,12 @@ def test_what_only_vllm_has_is_refused_for_other_engines(small_checkpoint, tmp_p
         request = dataclasses.replace(_request(small_checkpoint, tmp_path / "repository"), vllm=options)
         with pytest.raises(UnsupportedModelError, match=r"leave --context-tokens and --gpus out"):
             export_checkpoint(request)
+
+
+def test_texts_to_fit_to_are_refused_where_nothing_is_fitted(small_checkpoint, tmp_path):
+    for engine, precision in (("onnxruntime", "int8"), ("openvino", "bf16")):
+        request = dataclasses.replace(_request(small_checkpoint, tmp_path / "repository"), engine=engine,
+                                      precision=precision, calibration=tmp_path / "texts.txt")
+        with pytest.raises(UnsupportedModelError, match=r"openvino int8.*leave --calibration out"):
+            export_checkpoint(request)
+    assert not (tmp_path / "repository").exists()
