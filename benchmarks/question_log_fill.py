@@ -132,7 +132,7 @@ def _is_model(item: _Asked) -> bool:
 
 def _question_row(item: _Asked) -> dict:
     is_labeled, status = item.state == LABELLED, PENDING
-    if item.state == SKIPPED:
+    if item.state in (SKIPPED, DISPUTED):
         status = NOT_FOR_TRAINING
     elif is_labeled and item.is_own and item.age > _UNTRAINED:
         status = USED

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from control_plane.database.database import Database
 from control_plane.database.schema import utc_now
 from control_plane.labelling.resolution import BLIND_SHARE
-from control_plane.labelling.standing import settle
+from control_plane.labelling.standing import decided_words, settle
 from control_plane.labelling.tables import (
     BLIND,
     DISPUTED,
@@ -40,6 +40,7 @@ class QuestionRecord:
     annotations: tuple[AnnotationRow, ...]  # those that were undone included
     lease: LabelLeaseRow | None             # one that has not run out
     taxonomy: TaxonomySnapshot
+    words_state: str | None = None          # of the resolution of an exact duplicate
 
     @property
     def state(self) -> str:
@@ -50,7 +51,7 @@ class QuestionRecord:
             return self.resolution.state
         if self.question.is_labeled:
             return LABELLED
-        return SKIPPED if self.question.training_status == NOT_FOR_TRAINING else UNLABELLED
+        return (self.words_state or SKIPPED) if self.question.training_status == NOT_FOR_TRAINING else UNLABELLED
 
     @property
     def correct_intent(self) -> list[str] | None:
@@ -76,8 +77,10 @@ class Annotations:
                 raise QuestionNotFoundError(question_id)
             annotations = session.scalars(select(AnnotationRow).where(
                 AnnotationRow.question_id == question_id).order_by(AnnotationRow.id))
+            words = decided_words(session, [question.fingerprint])
             return QuestionRecord(question, session.get(ResolutionRow, question_id), tuple(annotations),
-                                  _open_lease(session, question_id, utc_now()), read_taxonomy(session))
+                                  _open_lease(session, question_id, utc_now()), read_taxonomy(session),
+                                  words[question.fingerprint].state if words else None)
 
     def label(self, question_id: str, intents: Sequence[str], time_intent: Mapping | None, labeler: str,
               is_review: bool = False) -> None:

@@ -44,14 +44,21 @@ class LabelQueue:
 
         `after` is the lease_id that ended the page before. Somebody who has MAX_OPEN questions gets no new ones.
         """
-        held, count = self._renew(labeler, after)
+        page, (held, count) = None, self._renew(labeler, after)
         for _ in range(_ATTEMPTS):
-            picks = self._pick(labeler, min(limit - held, MAX_OPEN - count))
-            if not picks:
+            sampler = self._sample(labeler, min(limit - held, MAX_OPEN - count))
+            if not (sampler.picks or sampler.decided):
                 break
             with self._database.write() as session:
-                self._insert(session, labeler, picks)
-                held, count = _count_held(session, labeler, after), _count_open(session, labeler)
+                if sampler.decided:  # The queue is to meet them no more.
+                    mark_duplicates(session, sampler.decided)
+                self._insert(session, labeler, sampler.picks)
+                page, count = _held(session, labeler, limit, after), _count_open(session, labeler)
+            held = len(page)
+            if not sampler.picks:
+                break
+        if page is not None:
+            return page
         with self._database.read() as session:
             return _held(session, labeler, limit, after)
 
@@ -64,23 +71,20 @@ class LabelQueue:
                                     .values(expires_at=now + timedelta(seconds=self._lease_s))).rowcount
             return _count_held(session, labeler, after) if count else 0, count
 
-    def _pick(self, labeler: str, count: int) -> list[Pick]:
-        """Return up to `count` questions that nobody has."""
-        if count <= 0:
-            return []
+    def _sample(self, labeler: str, count: int) -> Sampler:
+        """Look for up to `count` questions that nobody has."""
         with self._database.read() as session:
             sampler = Sampler(session)
-            sampler.pick_for_second_opinion(labeler, min(count, draw_count(count * BLIND_PAGE_SHARE)))
-            sampler.pick(count - len(sampler.picks))
-            sampler.pick_for_second_opinion(labeler, count - len(sampler.picks))
-        if sampler.decided:
-            # The queue is to meet them no more.
-            with self._database.write() as session:
-                mark_duplicates(session, sampler.decided)
-        return sampler.picks
+            if count > 0:
+                sampler.pick_for_second_opinion(labeler, min(count, draw_count(count * BLIND_PAGE_SHARE)))
+                sampler.pick(count - len(sampler.picks))
+                sampler.pick_for_second_opinion(labeler, count - len(sampler.picks))
+            return sampler
 
     def _insert(self, session: Session, labeler: str, picks: list[Pick]) -> None:
         """Lease what nobody else leased meanwhile, everybody in one order (of the ids), so that none waits for ever."""
+        if not picks:
+            return
         expires_at = utc_now() + timedelta(seconds=self._lease_s)
         rows = [{"question_id": pick.question_id, "fingerprint": pick.fingerprint, "labeler": labeler,
                  "slice": pick.slice, "is_blind": pick.is_blind, "expires_at": expires_at}

@@ -15,8 +15,8 @@ from sqlalchemy import ColumnElement, Row, Select, false, func, select, true
 from sqlalchemy.orm import Session
 
 from control_plane.labelling.near_duplicates import group_near_duplicates
-from control_plane.labelling.standing import decided_duplicates
-from control_plane.labelling.tables import DISPUTED, DIVERSE, RANDOM, UNCERTAIN, LabelLeaseRow, ResolutionRow
+from control_plane.labelling.standing import decided_words
+from control_plane.labelling.tables import DIVERSE, RANDOM, UNCERTAIN, LabelLeaseRow, ResolutionRow
 from control_plane.questions.tables import PENDING, QuestionRow
 
 RANDOM_SHARE = 0.2   # of a page; so many that a page of 100 a day gives 600 a month, an accuracy to within ±4 %
@@ -44,7 +44,8 @@ class Sampler:
         self._session = session
         self._seen_ids: set[str] = set()
         self._seen_words: set[str] = set()
-        self.decided: dict[str, ResolutionRow] = {}  # question id -> what holds for it as for its duplicate
+        self._decided_words: set[str] = set()
+        self.decided: dict[str, str] = {}  # question id -> that of the duplicate whose resolution holds for it, too
         self.picks: list[Pick] = []
 
     def pick(self, count: int) -> None:
@@ -72,14 +73,23 @@ class Sampler:
             self._add(Pick(question_id, fingerprint, slice_name, is_blind=True))
 
     def _take_by_random_key(self, randoms: int, diverse: int) -> None:
-        """Take both slices out of the same windows; texts are compared in the first."""
-        windows = self._windows(QuestionRow.random_key, max(DIVERSE_WINDOW, 2 * randoms + 20),
-                                func.substr(QuestionRow.question, 1, _WINDOW_CHARS))
+        """Take both slices out of the same windows; texts of the first rows are compared."""
+        windows = self._windows(QuestionRow.random_key, max(DIVERSE_WINDOW, 2 * randoms + 20))
         first = next(windows, [])
+        while diverse and len(first) < DIVERSE_WINDOW // 2 and (window := next(windows, [])):
+            first += window
         self._take(RANDOM, chain(first, chain.from_iterable(windows)), randoms)
         if diverse:
-            groups = group_near_duplicates([row[-1] for row in first[:DIVERSE_WINDOW]])
-            self._take(DIVERSE, (first[group[0]] for group in groups), diverse)
+            texts = self._texts(first[:DIVERSE_WINDOW])
+            rows = [row for row in first if row.id in texts]
+            groups = group_near_duplicates([texts[row.id] for row in rows])
+            self._take(DIVERSE, (rows[group[0]] for group in groups), diverse)
+
+    def _texts(self, rows: Sequence[Row]) -> dict[str, str]:
+        """Return by id how the questions begin; by a query of its own, since the windows' index alone answers them."""
+        return dict(self._session.execute(
+            select(QuestionRow.id, func.substr(QuestionRow.question, 1, _WINDOW_CHARS))
+            .where(QuestionRow.id.in_([row.id for row in rows]))).all())
 
     def _take(self, slice_name: str, found: Iterable[Row], count: int) -> None:
         found = iter(found)
@@ -88,15 +98,16 @@ class Sampler:
                 self._add(Pick(row.id, row.fingerprint, slice_name))
                 count -= 1
 
-    def _windows(self, key: ColumnElement[float], size: int, *values: ColumnElement) -> Iterator[list[Row]]:
+    def _windows(self, key: ColumnElement[float], size: int) -> Iterator[list[Row]]:
         """Yield undecided questions in windows by a key; a wording that was met stays out of the windows behind."""
         least, words = None, set()
         for _ in range(_ROUNDS):
-            query = _waiting(key, *values).order_by(key).limit(size)
+            query = _waiting(key).order_by(key).limit(size)
             if least is not None:
                 query = query.where(key >= least)
-            if words:
-                query = query.where(QuestionRow.fingerprint.is_(None) | QuestionRow.fingerprint.not_in(words))
+            if words or self._decided_words:
+                query = query.where(QuestionRow.fingerprint.is_(None)
+                                    | QuestionRow.fingerprint.not_in(words | self._decided_words))
             rows = self._session.execute(query).all()
             yield self._undecided(rows)
             if len(rows) < size:
@@ -105,11 +116,11 @@ class Sampler:
             words |= {row.fingerprint for row in rows if row.fingerprint is not None}
 
     def _undecided(self, rows: Sequence[Row]) -> list[Row]:
-        found = decided_duplicates(self._session, [row.fingerprint for row in rows if row.fingerprint is not None])
+        found = decided_words(self._session, [row.fingerprint for row in rows if row.fingerprint is not None])
+        self._decided_words |= found.keys()
         for row in rows:
-            # Where labels differ, a review decides, and there is nothing to mark before.
-            if row.fingerprint in found and found[row.fingerprint].state != DISPUTED and len(self.decided) < _MARKED:
-                self.decided[row.id] = found[row.fingerprint]
+            if row.fingerprint in found and len(self.decided) < _MARKED:
+                self.decided[row.id] = found[row.fingerprint].question_id
         return [row for row in rows if row.fingerprint not in found]
 
     def _is_new(self, question_id: str, fingerprint: str | None) -> bool:
@@ -122,16 +133,13 @@ class Sampler:
             self._seen_words.add(pick.fingerprint)
 
 
-def _waiting(*values: ColumnElement) -> Select:
+def _waiting(key: ColumnElement[float]) -> Select:
     """Return the query for questions that wait for a label and that nobody has.
 
     Its first two conditions begin the two indexes, and stand as MySQL needs them for that (= false, not IS false).
     """
-    is_disputed = select(ResolutionRow.question_id).where(
-        ResolutionRow.question_id == QuestionRow.id, ResolutionRow.state == DISPUTED).exists()
-    return select(QuestionRow.id, QuestionRow.fingerprint, *values).where(
-        QuestionRow.is_labeled == false(), QuestionRow.training_status == PENDING,
-        ~_is_leased(QuestionRow), ~is_disputed)
+    return select(QuestionRow.id, QuestionRow.fingerprint, key).where(
+        QuestionRow.is_labeled == false(), QuestionRow.training_status == PENDING, ~_is_leased(QuestionRow))
 
 
 def _is_leased(table: type[QuestionRow] | type[ResolutionRow]) -> ColumnElement[bool]:

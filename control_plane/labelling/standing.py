@@ -8,16 +8,17 @@ so that one opinion counts once.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Row, false, select, update
 from sqlalchemy.orm import Session
 
 from control_plane.labelling.resolution import Resolution, resolve
-from control_plane.labelling.tables import LABELLED, SKIPPED, AnnotationRow, ResolutionRow
+from control_plane.labelling.tables import DISPUTED, LABELLED, SKIPPED, AnnotationRow, ResolutionRow
 from control_plane.labelling.taxonomy import TaxonomySnapshot, read_taxonomy
 from control_plane.questions.labels import lock_questions, mark_labeled, unmark
 from control_plane.questions.tables import PENDING, QuestionRow
 from control_plane.questions.tables import SKIPPED as NOT_FOR_TRAINING
 
+_ASIDE = (SKIPPED, DISPUTED)  # what nobody is to label, for now
 COPIES = 200  # duplicates that one request marks at most; the queue marks others when it meets them
 
 
@@ -33,12 +34,15 @@ def settle(session: Session, question: QuestionRow, taxonomy: TaxonomySnapshot,
     session.flush()
     found = resolve(read_annotations(session, question.id), taxonomy, blind_share)
     row = session.get(ResolutionRow, question.id)
+    stood_aside = row is not None and row.state in _ASIDE
     if found is None:
         if row is not None:
             session.delete(row)
         row = None
     else:
         row = session.merge(_resolution_row(question, found))
+    if stood_aside and (row is None or row.state not in _ASIDE):
+        _let_wait(session, question)
     apply_resolution(session, [question, *lock_questions(session, _duplicates(session, question))], row, taxonomy)
     return row
 
@@ -53,26 +57,30 @@ def apply_resolution(session: Session, questions: Sequence[QuestionRow], row: Re
                 question.training_status = PENDING
         return
     unmark(session, questions)
-    if row is not None and row.state == SKIPPED:
+    if row is not None:
         for question in questions:
             question.training_status = NOT_FOR_TRAINING
 
 
-def mark_duplicates(session: Session, decided: Mapping[str, ResolutionRow]) -> None:
-    """Mark questions, by id, that came after their words were decided, and that were not erased since."""
+def mark_duplicates(session: Session, decided: Mapping[str, str]) -> None:
+    """Mark questions that came after their words were decided, and that were not erased since.
+
+    `decided` gives by their ids the id of the duplicate that was decided.
+    """
     taxonomy = read_taxonomy(session)
     words: dict[str, list[QuestionRow]] = defaultdict(list)
     for question in lock_questions(session, decided):
-        words[decided[question.id].question_id].append(question)
-    for questions in words.values():
-        apply_resolution(session, questions, decided[questions[0].id], taxonomy)
+        words[decided[question.id]].append(question)
+    for row in session.scalars(select(ResolutionRow).where(ResolutionRow.question_id.in_(words))):
+        apply_resolution(session, words[row.question_id], row, taxonomy)
 
 
-def decided_duplicates(session: Session, fingerprints: Sequence[str]) -> dict[str, ResolutionRow]:
-    """Return by fingerprint what was decided of questions that still are there."""
-    rows = session.scalars(
-        select(ResolutionRow).join(QuestionRow, QuestionRow.id == ResolutionRow.question_id).where(
-            ResolutionRow.fingerprint.in_(fingerprints), QuestionRow.erased_at.is_(None)))
+def decided_words(session: Session, fingerprints: Sequence[str]) -> dict[str, Row]:
+    """Return by fingerprint the question that was decided and still is there: fingerprint, question_id and state."""
+    rows = session.execute(
+        select(ResolutionRow.fingerprint, ResolutionRow.question_id, ResolutionRow.state)
+        .join(QuestionRow, QuestionRow.id == ResolutionRow.question_id)
+        .where(ResolutionRow.fingerprint.in_(fingerprints), QuestionRow.erased_at.is_(None)))
     return {row.fingerprint: row for row in rows}
 
 
@@ -86,11 +94,20 @@ def _resolution_row(question: QuestionRow, found: Resolution) -> ResolutionRow:
         wants_second=found.wants_second, resolved_at=decisive.created_at)
 
 
+def _let_wait(session: Session, question: QuestionRow) -> None:
+    """Put every duplicate that stood aside back into the queue; those of the last few hundred leave it at once."""
+    session.execute(update(QuestionRow).where(*_is_duplicate(question), QuestionRow.training_status == NOT_FOR_TRAINING)
+                    .values(training_status=PENDING).execution_options(synchronize_session=False))
+
+
 def _duplicates(session: Session, question: QuestionRow) -> list[str]:
     """Return other questions of the same words that have no annotation of their own."""
-    if question.fingerprint is None:
-        return []
+    return list(session.scalars(
+        select(QuestionRow.id).where(*_is_duplicate(question)).order_by(QuestionRow.id).limit(COPIES)))
+
+
+def _is_duplicate(question: QuestionRow) -> tuple[ColumnElement[bool], ...]:
     has_own = select(ResolutionRow.question_id).where(ResolutionRow.question_id == QuestionRow.id).exists()
-    return list(session.scalars(select(QuestionRow.id).where(
-        QuestionRow.fingerprint == question.fingerprint, QuestionRow.id != question.id,
-        QuestionRow.erased_at.is_(None), ~has_own).order_by(QuestionRow.id).limit(COPIES)))
+    is_alike = false() if question.fingerprint is None else QuestionRow.fingerprint == question.fingerprint
+    return (is_alike, QuestionRow.id != question.id,
+            QuestionRow.erased_at.is_(None), ~has_own)

@@ -55,14 +55,15 @@ class QuestionRow(Base):
     training_status: Mapped[str] = mapped_column(String(16), default=PENDING)  # one of TRAINING_STATES
     erased_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
-    # What waits for a label is is_labeled = 0 and training_status = 'pending'; erased questions are 'skipped'.
+    # What waits for a label is is_labeled = 0 and training_status = 'pending'; 'skipped' are erased questions, too, and
+    # disputed ones until a review decides.
     # The first two indexes hold all that the labelling queue and the accuracy look at, since rows lie far apart on the
     # disk; they end with the id, which MySQL has in every index and SQLite has not.
     __table_args__ = (
         Index("ix_intent_user_questions_uncertain", "is_labeled", "training_status", "uncertainty", "fingerprint",
               "id"),
-        Index("ix_intent_user_questions_random", "is_labeled", "training_status", "random_key", "asked_at",
-              "shared_intents", "either_intents", "id"),
+        Index("ix_intent_user_questions_random", "is_labeled", "training_status", "random_key", "fingerprint",
+              "asked_at", "shared_intents", "either_intents", "id"),
         Index("ix_intent_user_questions_is_labeled_id", "is_labeled", "id"),
         Index("ix_intent_user_questions_subject_digest", "subject_digest"),
         Index("ix_intent_user_questions_fingerprint", "fingerprint"),

@@ -15,7 +15,6 @@ from sqlalchemy import ColumnElement, Date, Integer, Select, case, cast, false, 
 from sqlalchemy.orm import Session
 
 from control_plane.database.database import Database
-from control_plane.labelling.tables import DISPUTED, ResolutionRow
 from control_plane.questions.tables import PENDING, USED, QuestionRow
 
 # Reads go by the index over random keys and end here; what lies behind is left out, and the sample stays uniform.
@@ -118,10 +117,8 @@ def _samples(end: float, first: date) -> Select:
 
 
 def _waits() -> tuple[ColumnElement[bool], ...]:
-    """Return the conditions for questions that wait for a label and are not disputed."""
-    is_disputed = select(ResolutionRow.question_id).where(
-        ResolutionRow.question_id == QuestionRow.id, ResolutionRow.state == DISPUTED).exists()
-    return QuestionRow.is_labeled == false(), QuestionRow.training_status == PENDING, ~is_disputed
+    """Return the conditions for questions that wait for a label."""
+    return QuestionRow.is_labeled == false(), QuestionRow.training_status == PENDING
 
 
 def _is_labelled(*statuses: str) -> tuple[ColumnElement[bool], ...]:

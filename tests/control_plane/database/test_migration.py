@@ -110,21 +110,39 @@ def test_rows_of_older_tables_survive_the_way_up_down_and_up(empty_database, old
     assert _read(empty_database, columns) == rows
 
 
+def _insert(database, table: str, rows: list[dict], json: tuple[str, ...] = ()) -> None:
+    """Insert rows into a table as it is in the database now; columns that a row leaves out get any value."""
+    found = MetaData()
+    found.reflect(database.engine, only=[table])
+    columns = {item.name: item for item in found.tables[table].columns}
+    target = sql_table(table, *(column(name, JSON if name in json else None) for name in columns))
+    with database.write() as session:
+        for row in rows:
+            session.execute(target.insert().values({item.name: _value(item) for item in columns.values()} | row))
+
+
 def test_labels_that_were_there_before_are_compared_with_their_predictions(empty_database):
     migration.upgrade(empty_database, "0009")
-    found = MetaData()
-    found.reflect(empty_database.engine, only=["intent_user_questions"])
-    columns = {item.name: item for item in found.tables["intent_user_questions"].columns}
-    questions = sql_table("intent_user_questions", *(
-        column(name, JSON if name in ("intents", "correct_intent") else None) for name in columns))
     labels = {"a": (["x", "y"], ["y"]), "b": (["x"], []), "c": ([], []), "d": (["x"], None)}
-    with empty_database.write() as session:
-        for name, (predicted, correct) in labels.items():
-            session.execute(questions.insert().values({item.name: _value(item) for item in columns.values()} | {
-                "id": name, "intents": predicted, "correct_intent": correct, "is_labeled": correct is not None}))
+    _insert(empty_database, "intent_user_questions", [
+        {"id": name, "intents": predicted, "correct_intent": correct, "is_labeled": correct is not None}
+        for name, (predicted, correct) in labels.items()], json=("intents", "correct_intent"))
     migration.upgrade(empty_database)
     rows = _read(empty_database, {"intent_user_questions": ["id", "shared_intents", "either_intents"]})
     assert sorted(rows["intent_user_questions"]) == [("a", 1, 2), ("b", 0, 1), ("c", 0, 0), ("d", None, None)]
+
+
+def test_questions_that_were_disputed_before_stand_aside_and_wait_again_on_the_way_down(empty_database):
+    migration.upgrade(empty_database, "0010")
+    _insert(empty_database, "intent_user_questions", [
+        {"id": name, "training_status": "pending", "erased_at": None} for name in "ab"])
+    _insert(empty_database, "intent_resolutions", [
+        {"question_id": name, "state": state} for name, state in (("a", "disputed"), ("b", "labelled"))])
+    statuses = {"intent_user_questions": ["id", "training_status"]}
+    moves = (migration.upgrade, "skipped"), (lambda database: migration.downgrade(database, "0010"), "pending")
+    for move, disputed in moves:
+        move(empty_database)
+        assert sorted(_read(empty_database, statuses)["intent_user_questions"]) == [("a", disputed), ("b", "pending")]
 
 
 def test_upgrading_what_is_up_to_date_changes_nothing(database):

@@ -116,7 +116,7 @@ def test_a_question_that_somebody_has_is_theirs_until_the_lease_runs_out(annotat
 
 
 def test_two_who_disagree_make_a_dispute_that_a_review_decides(annotations, disputed):
-    assert state_of(annotations, disputed) == (DISPUTED, False, None, PENDING)
+    assert state_of(annotations, disputed) == (DISPUTED, False, None, NOT_FOR_TRAINING)
     with pytest.raises(LabelStateError, match="decide it with `review`"):
         annotations.label(disputed, ["love"], None, "cid")
     annotations.label(disputed, ["love"], None, "cid", is_review=True)

@@ -10,7 +10,7 @@ from control_plane.database.schema import utc_now
 from control_plane.labelling import queue as queue_module
 from control_plane.labelling.annotations import Annotations
 from control_plane.labelling.queue import LabelQueue
-from control_plane.labelling.tables import DIVERSE, RANDOM, SLICES, UNCERTAIN, LabelLeaseRow
+from control_plane.labelling.tables import DISPUTED, DIVERSE, LABELLED, RANDOM, SLICES, UNCERTAIN, LabelLeaseRow
 from control_plane.questions.question_store import QuestionStore
 from control_plane.questions.tables import QuestionRow
 
@@ -141,6 +141,30 @@ def test_duplicates_of_a_disputed_question_wait_for_its_review(queue, ask, datab
     people.label(question, ["love"], None, "ann", is_review=True)
     with database.read() as session:
         assert session.get(QuestionRow, later).correct_intent == ["love"]
+
+
+def test_however_many_duplicates_a_disputed_question_has_all_get_the_label_of_the_review(
+        queue, ask, database, monkeypatch):
+    monkeypatch.setattr("control_plane.labelling.standing.COPIES", 2)
+    people = Annotations(database, blind_share=1.0)
+    question, = ask("甲")
+    people.label(question, ["wealth"], None, "ann")
+    assert ids(queue.page("bob", 10)) == [question]
+    people.label(question, ["love"], None, "bob")
+    copies = ask(*["甲"] * 5)
+    assert queue.page("cid", 10) == []
+    assert {people.find(copy).state for copy in copies} == {DISPUTED}
+    people.label(question, ["love"], None, "cid", is_review=True)
+    assert sorted(people.find(copy).state for copy in copies) == 2 * [LABELLED] + 3 * ["unlabelled"]
+    assert queue.page("cid", 10) == []
+    assert {people.find(copy).state for copy in copies} == {LABELLED}
+
+
+def test_many_late_duplicates_leave_the_diverse_slice_something_to_choose_from(queue, annotations, ask):
+    annotations.label(*ask("甲"), ["wealth"], None, "ann")
+    ask(*({"question": "甲", "random_key": 0.0} for _ in range(150)))
+    ask(*({"question": f"{chr(0x4e00 + 7 * number) * 5}", "random_key": 0.5} for number in range(100)))
+    assert sum(item.slice == DIVERSE for item in queue.page("ann", 50)) == 10
 
 
 def test_what_is_labelled_skipped_disputed_or_erased_is_not_given_out(queue, database, taxonomy, ask):
