@@ -31,7 +31,7 @@ class Arena:
     def __enter__(self) -> "Arena":
         with ExitStack() as opening:
             self._folder = Path(opening.enter_context(tempfile.TemporaryDirectory(prefix="conch-bench-")))
-            models = [MODEL, MODEL_INT8] if names.CONCH_REST_INT8 in self._chosen else [MODEL]
+            models = [MODEL, MODEL_INT8] if self._chosen.intersection(names.INT8) else [MODEL]
             self._conch = plan_conch(self._folder / "home", self._version_dir.parent.parent,
                                      CONCH_PRELOAD_MODELS=",".join(models))
             self._wire = self._choose_wire()

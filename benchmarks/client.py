@@ -14,7 +14,7 @@ from itertools import cycle
 
 import numpy as np
 
-from benchmarks.connections import GrpcConnection, RestConnection
+from benchmarks.connections import GrpcConnection, KserveConnection, RestConnection
 from serving.sample_texts import sample_texts
 
 TEXTS_OF_A_MIX = {"short": 1024, "long": 256}
@@ -24,8 +24,8 @@ TEXTS_OF_A_MIX = {"short": 1024, "long": 256}
 class Load:
     """Where to send texts, and how many of them, from how many callers, for how long."""
 
-    protocol: str  # "rest" or "grpc"
-    url: str       # the whole endpoint for rest, host:port for grpc
+    protocol: str  # "rest", or KServe v2: "http" or "grpc"
+    url: str       # the whole endpoint, or host:port for grpc
     model: str
     encoding_format: str = "float"
     api_key: str = ""
@@ -67,10 +67,12 @@ class Answered:
         return max(0.0, overlap) / self.latency_s
 
 
-def connect(load: Load) -> RestConnection | GrpcConnection:
+def connect(load: Load) -> RestConnection | KserveConnection | GrpcConnection:
     """Make an unopened connection for `load`."""
     if load.protocol == "grpc":
         return GrpcConnection(load.url, load.model)
+    if load.protocol == "http":
+        return KserveConnection(load.url)
     return RestConnection(load.url, load.model, load.encoding_format, load.api_key)
 
 

@@ -23,6 +23,7 @@ class ConchServer:
     plan: ServerPlan
     home: Path
     rest_url: str
+    triton_url: str    # HTTP
     grpc_address: str
 
     @property
@@ -51,4 +52,4 @@ def plan_conch(home: Path, model_repository: Path, **settings: str) -> ConchServ
     command = [sys.executable, "-c", "from conch.cli import main; main()", "serve"]
     rest = f"http://127.0.0.1:{ports['HTTP']}"
     return ConchServer(ServerPlan(NAME, command, f"{rest}/ready", environment), home, f"{rest}{_EMBEDDINGS}",
-                       f"127.0.0.1:{ports['TRITON_GRPC']}")
+                       f"http://127.0.0.1:{ports['TRITON_HTTP']}", f"127.0.0.1:{ports['TRITON_GRPC']}")

@@ -14,21 +14,26 @@ CONCH_GRPC = "conch-grpc"
 CONCH_REST_FLOAT = "conch-rest-float"
 CONCH_REST_BASE64 = "conch-rest-base64"
 CONCH_REST_INT8 = "conch-rest-base64-int8"
+CONCH_HTTP = "conch-http"
+CONCH_HTTP_INT8 = "conch-http-int8"
 CONCH_PERF_ANALYZER = "conch-grpc-perf-analyzer"  # same server, NVIDIA's client
 LIMIT = "limit-in-process"
 LIMIT_AT_ONCE = "limit-in-process-at-once"
 SENTENCE_TRANSFORMERS = "sentence-transformers-in-process"
 FLASK = flask_server.NAME
 
-CONCH = (CONCH_GRPC, CONCH_REST_FLOAT, CONCH_REST_BASE64, CONCH_REST_INT8, CONCH_PERF_ANALYZER, LIMIT, LIMIT_AT_ONCE)
+INT8 = (CONCH_REST_INT8, CONCH_HTTP_INT8)
+CONCH = (CONCH_GRPC, CONCH_HTTP, CONCH_REST_FLOAT, CONCH_REST_BASE64, *INT8, CONCH_PERF_ANALYZER, LIMIT, LIMIT_AT_ONCE)
 QUICK = (*CONCH, FLASK, "infinity-optimum-fp32")
 ALL = (*CONCH, FLASK, SENTENCE_TRANSFORMERS, *VARIANTS)
 
 SETTINGS = {
     CONCH_GRPC: "KServe v2 over gRPC straight to Triton, tritonclient",
+    CONCH_HTTP: "KServe v2 over HTTP straight to Triton, texts as JSON, embeddings as bytes",
     CONCH_REST_FLOAT: "POST /v1/embeddings, encoding_format float",
     CONCH_REST_BASE64: "POST /v1/embeddings, encoding_format base64",
     CONCH_REST_INT8: f"as conch-rest-base64, with what `{EXPORT_INT8}` makes",
+    CONCH_HTTP_INT8: f"as conch-http, with what `{EXPORT_INT8}` makes",
     CONCH_PERF_ANALYZER: "as conch-grpc, with perf_analyzer as the client",
     LIMIT: "the engine behind Conch without a server: all cores, batches of 32 sorted by length",
     LIMIT_AT_ONCE: "the same with all texts of the mix in one batch, which no server gets to see",
@@ -52,8 +57,13 @@ def conch_contestants(conch: ConchServer) -> list[Contestant]:
     def rest(encoding_format: str, model: str = MODEL) -> Callable[[], Load]:
         return lambda: Load("rest", conch.rest_url, model, encoding_format, conch.api_key)
 
+    def http(model: str) -> Callable[[], Load]:
+        return lambda: Load("http", f"{conch.triton_url}/v2/models/{model}/infer", model)
+
     return [
         Contestant(CONCH_GRPC, conch.plan, lambda: Load("grpc", conch.grpc_address, MODEL)),
+        Contestant(CONCH_HTTP, conch.plan, http(MODEL)),
+        Contestant(CONCH_HTTP_INT8, conch.plan, http(MODEL_INT8)),
         Contestant(CONCH_REST_FLOAT, conch.plan, rest("float")),
         Contestant(CONCH_REST_BASE64, conch.plan, rest("base64")),
         Contestant(CONCH_REST_INT8, conch.plan, rest("base64", MODEL_INT8)),

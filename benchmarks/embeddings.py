@@ -57,7 +57,7 @@ def run(chosen: set[str], rounds: int, duration_s: float, mixes: list[str]) -> R
     settings = load_settings()
     checkpoint = fetch_checkpoint(entry_for(MODEL, load_catalog(settings.catalog_path)), settings.checkpoint_dir).path
     version_dir = find_version(settings)
-    if names.CONCH_REST_INT8 in chosen:
+    if set(chosen).intersection(names.INT8):
         find_version(settings, MODEL_INT8, EXPORT_INT8)
     with Arena(chosen, checkpoint, version_dir, INFINITY_ROOT) as arena:
         results = Results(

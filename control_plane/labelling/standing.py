@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from control_plane.labelling.resolution import Resolution, resolve
 from control_plane.labelling.tables import DISPUTED, LABELLED, SKIPPED, AnnotationRow, ResolutionRow
 from control_plane.labelling.taxonomy import TaxonomySnapshot, read_taxonomy
-from control_plane.questions.labels import lock_questions, mark_labeled, unmark
+from control_plane.questions.labels import counting_labels, lock_questions, mark_labeled, unmark
 from control_plane.questions.tables import PENDING, QuestionRow
 from control_plane.questions.tables import SKIPPED as NOT_FOR_TRAINING
 
@@ -43,20 +43,21 @@ def settle(session: Session, question: QuestionRow, taxonomy: TaxonomySnapshot,
         row = session.merge(_resolution_row(question, found))
     if stood_aside and (row is None or row.state not in _ASIDE):
         _let_wait(session, question)
-    apply_resolution(session, [question, *lock_questions(session, _duplicates(session, question))], row, taxonomy)
+    questions = [question, *lock_questions(session, _duplicates(session, question))]
+    with counting_labels(session, questions):
+        _apply(row, questions, taxonomy)
     return row
 
 
-def apply_resolution(session: Session, questions: Sequence[QuestionRow], row: ResolutionRow | None,
-                     taxonomy: TaxonomySnapshot) -> None:
+def _apply(row: ResolutionRow | None, questions: Sequence[QuestionRow], taxonomy: TaxonomySnapshot) -> None:
     """Mark locked questions of the same words with what was decided of one of them."""
     if row is not None and row.state == LABELLED:
-        mark_labeled(session, questions, taxonomy.names_of(row.intents), row.time_intent)
+        mark_labeled(questions, taxonomy.names_of(row.intents), row.time_intent)
         for question in questions:
             if question.training_status == NOT_FOR_TRAINING:
                 question.training_status = PENDING
         return
-    unmark(session, questions)
+    unmark(questions)
     if row is not None:
         for question in questions:
             question.training_status = NOT_FOR_TRAINING
@@ -68,11 +69,13 @@ def mark_duplicates(session: Session, decided: Mapping[str, str]) -> None:
     `decided` gives by their ids the id of the duplicate that was decided.
     """
     taxonomy = read_taxonomy(session)
-    words: dict[str, list[QuestionRow]] = defaultdict(list)
-    for question in lock_questions(session, decided):
+    questions, words = lock_questions(session, decided), defaultdict(list)
+    for question in questions:
         words[decided[question.id]].append(question)
-    for row in session.scalars(select(ResolutionRow).where(ResolutionRow.question_id.in_(words))):
-        apply_resolution(session, words[row.question_id], row, taxonomy)
+    rows = list(session.scalars(select(ResolutionRow).where(ResolutionRow.question_id.in_(words))))
+    with counting_labels(session, questions):
+        for row in rows:
+            _apply(row, words[row.question_id], taxonomy)
 
 
 def decided_words(session: Session, fingerprints: Sequence[str]) -> dict[str, Row]:

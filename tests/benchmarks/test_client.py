@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from benchmarks.client import Answered, Load, batches_of_texts, summarize
-from benchmarks.connections import AnswerError, content_length, decode_embeddings
+from benchmarks.connections import AnswerError, decode_embeddings, number_in_head
 
 LOAD = Load("rest", "http://127.0.0.1:1/v1/embeddings", "fast", texts_per_request=4, duration_s=10.0)
 
@@ -49,7 +49,7 @@ def test_both_encodings_decode_to_the_same_array(encoding_format):
     assert np.array_equal(decoded, expected)
 
 
-def test_content_length_is_found_in_any_case_and_missed_loudly():
-    assert content_length(b"HTTP/1.1 200 OK\r\ncontent-LENGTH: 42\r\n\r\n") == 42
-    with pytest.raises(AnswerError):
-        content_length(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+def test_a_number_in_a_head_is_found_in_any_case_and_missed_loudly():
+    assert number_in_head(b"HTTP/1.1 200 OK\r\ncontent-LENGTH: 42\r\n\r\n", b"content-length") == 42
+    with pytest.raises(AnswerError, match="response without content-length"):
+        number_in_head(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"content-length")

@@ -48,7 +48,7 @@ def test_pages_lead_through_all_questions_newest_first(store, ask):
 def test_pages_of_labelled_and_of_other_questions(database, store, ask):
     asked = ask(*(kept() for _ in range(4)))
     with database.write() as session:
-        mark_labeled(session, lock_questions(session, [asked[1]]), [], None)
+        mark_labeled(lock_questions(session, [asked[1]]), [], None)
     assert ids(store.page(10, is_labeled=True)) == [asked[1]]
     assert ids(store.page(2, is_labeled=False)) == [asked[3], asked[2]]
     assert ids(store.page(2, before=asked[2], is_labeled=False)) == [asked[0]]
@@ -62,7 +62,7 @@ def test_an_unknown_question_is_said_to_be_unknown(store):
 def test_erasure_leaves_nothing_personal_and_nothing_to_train_with(database, store, ask):
     mine, other = ask(kept(subject_digest="m" * 64), kept(subject_digest="o" * 64))
     with database.write() as session:
-        mark_labeled(session, lock_questions(session, [mine]), ["wealth"], {"type": "today"})
+        mark_labeled(lock_questions(session, [mine]), ["wealth"], {"type": "today"})
     before = store.find(other)
     assert store.erase_subject("m" * 64) == 1
     row = store.find(mine)
