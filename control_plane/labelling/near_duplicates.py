@@ -59,7 +59,7 @@ def _connect(signatures: np.ndarray) -> list[int]:
             roots[row] = row = roots[roots[row]]
         return row
 
-    alike = (signatures[:, None] == signatures[None]).mean(axis=2) >= SIMILAR
+    alike = np.count_nonzero(signatures[:, None] == signatures[None], axis=2) >= SIMILAR * SIGNATURE
     for row, other in np.argwhere(np.tril(alike, -1)).tolist():
         first, second = sorted((find(other), find(row)))
         roots[second] = first

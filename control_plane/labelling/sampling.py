@@ -24,7 +24,7 @@ DIVERSE_SHARE = 0.2  # the rest is uncertain
 DIVERSE_WINDOW = 128
 _WINDOW_CHARS = 200
 _ROUNDS = 4          # windows that one slice looks at, where many are duplicates
-_MARKED = 25         # of these, how many one page has marked as decided
+_MARKED = 12         # of these, how many one page has marked as decided
 
 
 @dataclass(frozen=True)
