@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks.masking_sentences import card_number, email_address, identity_number, mobile_number
 from control_plane.database.database import Database
+from control_plane.labelling.standing import mark_arrivals
 from control_plane.questions.prediction import Prediction
 from control_plane.questions.question_log import QuestionLog
 from control_plane.questions.spool import Spool
@@ -51,7 +52,7 @@ def ask(folder: Path, seconds: float, rate: float) -> None:
 
 def move(folder: Path, url: str) -> None:
     """Move the spool for ever."""
-    QuestionUpkeep(Database(url), folder, 365).run(threading.Event())
+    QuestionUpkeep(Database(url), folder, 365, mark_arrivals).run(threading.Event())
 
 
 if __name__ == "__main__":

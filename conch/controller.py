@@ -12,6 +12,7 @@ from control_plane.experiments.watch import ExperimentWatch
 from control_plane.jobs.claims import Claim
 from control_plane.jobs.dispatcher import Dispatcher
 from control_plane.jobs.kinds import SEED, SeedArguments
+from control_plane.labelling.standing import mark_arrivals
 from control_plane.lifecycle.reconciler import Reconciler
 from control_plane.observability.logs import configure_logging
 from control_plane.questions.upkeep import QuestionUpkeep
@@ -71,7 +72,8 @@ def _dispatcher(services: Services) -> Dispatcher:
 
 def _question_upkeep(services: Services) -> QuestionUpkeep:
     settings = services.settings
-    return QuestionUpkeep(services.database, settings.question_spool, settings.question_retention_days)
+    return QuestionUpkeep(services.database, settings.question_spool, settings.question_retention_days,
+                          mark_arrivals)
 
 
 def _experiment_watch(services: Services) -> ExperimentWatch:

@@ -50,8 +50,7 @@ class LabelQueue:
             if not (sampler.picks or sampler.decided):
                 break
             with self._database.write() as session:
-                if sampler.decided:  # The queue is to meet them no more.
-                    mark_duplicates(session, sampler.decided)
+                mark_duplicates(session, sampler.decided)  # The queue is to meet them no more.
                 self._insert(session, labeler, sampler.picks)
                 page, count = _held(session, labeler, limit, after), _count_open(session, labeler)
             held = len(page)

@@ -19,6 +19,7 @@ from control_plane.questions.tables import PENDING, QuestionRow
 from control_plane.questions.tables import SKIPPED as NOT_FOR_TRAINING
 
 _ASIDE = (SKIPPED, DISPUTED)  # what nobody is to label, for now
+_ARRIVALS = 500  # questions that are looked up at once
 COPIES = 200  # duplicates that one request marks at most; the queue marks others when it meets them
 
 
@@ -63,11 +64,23 @@ def _apply(row: ResolutionRow | None, questions: Sequence[QuestionRow], taxonomy
             question.training_status = NOT_FOR_TRAINING
 
 
+def mark_arrivals(session: Session, words: Mapping[str, str]) -> None:
+    """Mark those of the questions that have just come, given with their fingerprints, whose words are decided."""
+    everything = list(words)
+    for start in range(0, len(everything), _ARRIVALS):
+        ids = everything[start:start + _ARRIVALS]
+        decided = decided_words(session, [words[number] for number in ids])
+        mark_duplicates(session, {number: decided[words[number]].question_id
+                                  for number in ids if words[number] in decided})
+
+
 def mark_duplicates(session: Session, decided: Mapping[str, str]) -> None:
     """Mark questions that came after their words were decided, and that were not erased since.
 
     `decided` gives by their ids the id of the duplicate that was decided.
     """
+    if not decided:
+        return
     taxonomy = read_taxonomy(session)
     questions, words = lock_questions(session, decided), defaultdict(list)
     for question in questions:

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from control_plane.questions.spool_entry import SpoolEntry, read_line
 from control_plane.questions.tables import QuestionRow, QuestionSegmentRow
 
 _LOG = logging.getLogger(__name__)
+# Is told of questions that have just come, by id the fingerprint of their words, in a transaction of its own.
+NoteArrivals = Callable[[Session, Mapping[str, str]], None]
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,9 @@ class Moved:
 class QuestionMover:
     """Takes what any process of this machine has spooled, also one that was killed. Several movers may run at once."""
 
-    def __init__(self, database: Database, folder: Path) -> None:
-        self._database, self._folder = database, folder
+    def __init__(self, database: Database, folder: Path,
+                 note_arrivals: NoteArrivals = lambda session, words: None) -> None:
+        self._database, self._folder, self._note_arrivals = database, folder, note_arrivals
 
     def run_once(self, stop: threading.Event | None = None) -> Moved:
         """Move every finished segment, or those that there is time for until `stop` is set.
@@ -57,7 +61,7 @@ class QuestionMover:
         entries = _read(segment)
         try:
             with self._database.write() as session:
-                moved = _insert(session, segment.name, entries)
+                moved, words = _insert(session, segment.name, entries)
         except DatabaseError as error:
             if _says_try_again(error):
                 raise
@@ -69,6 +73,9 @@ class QuestionMover:
         segment.remove()
         with self._database.write() as session:
             session.execute(delete(QuestionSegmentRow).where(QuestionSegmentRow.name == segment.name))
+        if words:
+            with self._database.write() as session:
+                self._note_arrivals(session, words)
         return moved
 
 
@@ -87,9 +94,10 @@ def _read(segment: Segment) -> list[SpoolEntry]:
     return entries
 
 
-def _insert(session: Session, name: str, entries: list[SpoolEntry]) -> Moved:
+def _insert(session: Session, name: str, entries: list[SpoolEntry]) -> tuple[Moved, dict[str, str]]:
+    """Insert what is new; returns by id the fingerprints of those questions besides."""
     if session.get(QuestionSegmentRow, name) is not None:
-        return Moved(segments=1)
+        return Moved(segments=1), {}
     session.add(QuestionSegmentRow(name=name, moved_at=utc_now()))
     rows = [row for entry in entries if (row := entry.to_row()) is not None]
     # A copy of a segment, from a backup perhaps, has another name and the same questions.
@@ -100,7 +108,7 @@ def _insert(session: Session, name: str, entries: list[SpoolEntry]) -> Moved:
         blank_erased(session, {row["subject_digest"] for row in new_rows if row["subject_digest"] is not None})
     new = [entry for entry in entries if entry.kept is None or entry.kept.id not in known]
     add_to_days(session, new)
-    return Moved(1, len(new))
+    return Moved(1, len(new)), {row["id"]: row["fingerprint"] for row in new_rows}
 
 
 def _known_ids(session: Session, ids: list[str]) -> set[str]:

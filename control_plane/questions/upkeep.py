@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from control_plane.database.database import Database
-from control_plane.questions.question_mover import QuestionMover
+from control_plane.questions.question_mover import NoteArrivals, QuestionMover
 from control_plane.questions.question_store import QuestionStore
 from export.contract import ConchError
 
@@ -19,8 +19,9 @@ _LOG = logging.getLogger(__name__)
 class QuestionUpkeep:
     """Keeps the question log going until it is stopped; several controllers may do so at once."""
 
-    def __init__(self, database: Database, spool_folder: Path, retention_days: int) -> None:
-        self._mover = QuestionMover(database, spool_folder)
+    def __init__(self, database: Database, spool_folder: Path, retention_days: int,
+                 note_arrivals: NoteArrivals) -> None:
+        self._mover = QuestionMover(database, spool_folder, note_arrivals)
         self._store = QuestionStore(database)
         self._retention_days = retention_days
         self._next_retention = 0.0
