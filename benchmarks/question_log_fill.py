@@ -31,7 +31,7 @@ from control_plane.questions.tables import SKIPPED as NOT_FOR_TRAINING
 DAYS, LABELERS = 365, ("ann", "bob", "cid", "dan", "eve")
 _BATCH, _VERSIONS = 5000, 12  # a new model version each month
 # Three of ten questions are asked in one of 2,000 wordings, the first ones far more often; every third of these has a
-# label, which its copies share but for those of the last day: they came as if nothing had marked them on arrival.
+# label, which its copies share: what comes later is marked as it arrives.
 _COMMON_SHARE, _COMMON_WORDINGS, _LABELLED_WORDINGS = 0.3, 2000, 3
 # Of the others: those that the random slice gave out, and the doubtful ones. Some were skipped, or are disputed.
 _RANDOM_KEY_END, _UNCERTAINTY_END, _SKIPPED_SHARE, _DISPUTED_SHARE, _BLIND_SHARE = 0.02, 0.002, 0.01, 0.005, 0.05
@@ -91,7 +91,7 @@ def _standing(rng: random.Random, entry: SpoolEntry, wording: int | None, age: t
               decided: set[int]) -> tuple[str | None, bool]:
     """Return what holds for the question, and whether that was said of itself."""
     if wording is not None:
-        if wording % _LABELLED_WORDINGS or age < _UNSEEN:
+        if wording % _LABELLED_WORDINGS or (age < _UNSEEN and wording not in decided):
             return None, False
         is_first = wording not in decided
         decided.add(wording)

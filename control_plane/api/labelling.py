@@ -5,6 +5,7 @@ from dataclasses import asdict
 from flask import current_app, g
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Row
 
 from control_plane.access.scopes import LABEL, needs_scope
 from control_plane.labelling.annotations import QuestionRecord
@@ -246,7 +247,7 @@ def _describe_queued(item: QueuedQuestion) -> dict:
             "leased_until": item.expires_at.isoformat(timespec="seconds")}
 
 
-def _describe_logged(row: QuestionRow) -> dict:
+def _describe_logged(row: QuestionRow | Row) -> dict:
     same = ("id", "question", "intents", "scores", "confidence", "time_intent", "method", "model_version")
     return {**{field: getattr(row, field) for field in same}, "asked_at": row.asked_at.isoformat(timespec="seconds")}
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy import Row, Select, delete, func, select, update
 from sqlalchemy.dialects import mysql, sqlite
-from sqlalchemy.orm import Session, load_only
+from sqlalchemy.orm import Bundle, Session
 
 from control_plane.database.database import Database
 from control_plane.database.schema import utc_now
@@ -18,8 +18,9 @@ LEASE_S = 600.0      # how long a question is kept for whom it was given to; ask
 MAX_OPEN = 1000      # questions that one person may have at once
 BLIND_PAGE_SHARE = 0.1  # of a page that is second opinions at most, unless nothing else waits
 # Of a question, what a person is shown: the rest would take as long to fetch again.
-_SHOWN = (QuestionRow.question, QuestionRow.intents, QuestionRow.scores, QuestionRow.confidence,
-          QuestionRow.time_intent, QuestionRow.method, QuestionRow.model_version, QuestionRow.asked_at)
+_SHOWN = Bundle("question", QuestionRow.id, QuestionRow.question, QuestionRow.intents, QuestionRow.scores,
+                QuestionRow.confidence, QuestionRow.time_intent, QuestionRow.method, QuestionRow.model_version,
+                QuestionRow.asked_at)
 _ATTEMPTS = 10       # of many who ask at once one wins each round
 
 
@@ -28,7 +29,7 @@ class QueuedQuestion:
     """A question that somebody has until its lease runs out."""
 
     lease_id: int  # grows within a page and from page to page
-    question: QuestionRow  # what a person is shown of it, and no more
+    question: Row  # with those of QuestionRow's columns that a person is shown
     slice: str | None
     expires_at: datetime
 
@@ -95,9 +96,8 @@ class LabelQueue:
 
 
 def _held(session: Session, labeler: str, limit: int, after: int) -> list[QueuedQuestion]:
-    rows = session.execute(_holding(
-        select(LabelLeaseRow.id, QuestionRow, LabelLeaseRow.slice, LabelLeaseRow.expires_at), labeler, after)
-        .options(load_only(*_SHOWN)).order_by(LabelLeaseRow.id).limit(limit))
+    query = select(LabelLeaseRow.id, _SHOWN, LabelLeaseRow.slice, LabelLeaseRow.expires_at)
+    rows = session.execute(_holding(query, labeler, after).order_by(LabelLeaseRow.id).limit(limit))
     return [QueuedQuestion(*row) for row in rows]
 
 
