@@ -20,7 +20,7 @@ from control_plane.questions.tables import SKIPPED as NOT_FOR_TRAINING
 
 _ASIDE = (SKIPPED, DISPUTED)  # what nobody is to label, for now
 _ARRIVALS = 500  # questions that are looked up at once
-COPIES = 200  # duplicates that one request marks at most; the queue marks others when it meets them
+COPIES = 200  # duplicates that one request marks at most; the queue marks others as it meets them
 
 
 def read_annotations(session: Session, question_id: str) -> list[AnnotationRow]:
@@ -66,12 +66,12 @@ def _apply(row: ResolutionRow | None, questions: Sequence[QuestionRow], taxonomy
 
 def mark_arrivals(session: Session, words: Mapping[str, str]) -> None:
     """Mark those of the questions that have just come, given with their fingerprints, whose words are decided."""
-    everything = list(words)
-    for start in range(0, len(everything), _ARRIVALS):
-        ids = everything[start:start + _ARRIVALS]
-        decided = decided_words(session, [words[number] for number in ids])
-        mark_duplicates(session, {number: decided[words[number]].question_id
-                                  for number in ids if words[number] in decided})
+    arrived = list(words.items())
+    for start in range(0, len(arrived), _ARRIVALS):
+        some = arrived[start:start + _ARRIVALS]
+        decided = decided_words(session, [fingerprint for _, fingerprint in some])
+        mark_duplicates(session, {question_id: decided[fingerprint].question_id
+                                  for question_id, fingerprint in some if fingerprint in decided})
 
 
 def mark_duplicates(session: Session, decided: Mapping[str, str]) -> None:
@@ -111,7 +111,7 @@ def _resolution_row(question: QuestionRow, found: Resolution) -> ResolutionRow:
 
 
 def _let_wait(session: Session, question: QuestionRow) -> None:
-    """Put every duplicate that stood aside back into the queue; those of the last few hundred leave it at once."""
+    """Put every duplicate that stood aside back into the queue, from where the label that there is now reaches it."""
     session.execute(update(QuestionRow).where(*_is_duplicate(question), QuestionRow.training_status == NOT_FOR_TRAINING)
                     .values(training_status=PENDING).execution_options(synchronize_session=False))
 
@@ -125,5 +125,4 @@ def _duplicates(session: Session, question: QuestionRow) -> list[str]:
 def _is_duplicate(question: QuestionRow) -> tuple[ColumnElement[bool], ...]:
     has_own = select(ResolutionRow.question_id).where(ResolutionRow.question_id == QuestionRow.id).exists()
     is_alike = false() if question.fingerprint is None else QuestionRow.fingerprint == question.fingerprint
-    return (is_alike, QuestionRow.id != question.id,
-            QuestionRow.erased_at.is_(None), ~has_own)
+    return is_alike, QuestionRow.id != question.id, QuestionRow.erased_at.is_(None), ~has_own
