@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.masking_sentences import card_number, email_address, identity_number, mobile_number
 from control_plane.database.database import Database
-from control_plane.labelling.standing import mark_arrivals
+from control_plane.labelling.propagation import mark_arrivals
 from control_plane.questions.prediction import Prediction
 from control_plane.questions.question_log import QuestionLog
 from control_plane.questions.spool import Spool

@@ -15,10 +15,12 @@ from benchmarks.question_log_roles import LABELS
 from control_plane.app import create_app
 from control_plane.database.database import Database
 from control_plane.database.schema import utc_now
+from control_plane.labelling.propagation import LabelPropagation
 from control_plane.labelling.tables import LabelLeaseRow
 from control_plane.settings import Settings
 
 # Everybody labels some of the page between two pages; before every third page all leases of its reader have run out.
+# Labels reach their duplicates before the next page; a controller carries them on within seconds.
 PAGE, ROUNDS, LABELLED_BETWEEN, NEW_EVERY, STATS_REPEATS = 100, 24, 5, 3, 60
 _QUEUE, _STATS = "/api/v1/model-tuning/questions/unlabeled", "/api/v1/model-tuning/stats"
 Figure = tuple[str, str, float, float]  # what, its bound, p50 and p95 in milliseconds
@@ -42,11 +44,13 @@ def measure(url: str, folder: Path) -> Iterator[Figure]:
 def _measure_queue(client: FlaskClient, database: Database) -> dict[str, list[float]]:
     """Return the latencies of pages that follow a few labels, of those where nothing was leased, and of all."""
     latencies, labels, count = {"refilled": [], "new": []}, itertools.cycle(LABELS), itertools.count()
+    labels_reach_duplicates = LabelPropagation(database)
     for _ in range(ROUNDS):
         for labeler in LABELERS:
             is_new = next(count) % NEW_EVERY == 0
             if is_new:
                 _run_out(database, labeler)
+            labels_reach_duplicates.run_once()
             page, latency_ms = _ask(client, partial(client.get, f"{_QUEUE}?limit={PAGE}&labeler_id={labeler}"))
             if len(page["questions"]) != PAGE:
                 raise AssertionError(f"a page of {len(page['questions'])} questions, where many wait")

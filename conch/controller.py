@@ -12,7 +12,7 @@ from control_plane.experiments.watch import ExperimentWatch
 from control_plane.jobs.claims import Claim
 from control_plane.jobs.dispatcher import Dispatcher
 from control_plane.jobs.kinds import SEED, SeedArguments
-from control_plane.labelling.standing import mark_arrivals
+from control_plane.labelling.propagation import LabelPropagation, mark_arrivals
 from control_plane.lifecycle.reconciler import Reconciler
 from control_plane.observability.logs import configure_logging
 from control_plane.questions.upkeep import QuestionUpkeep
@@ -27,7 +27,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Reconcile, run jobs, keep the question log, begin trainings and watch experiments until SIGTERM."""
+    """Reconcile, run jobs, keep questions and their labels, begin trainings and watch experiments until SIGTERM."""
     configure_logging()
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
@@ -36,8 +36,8 @@ def main() -> None:
     training = AutoTraining(services.tuning.batches, services.settings.train_after_labels)
     tasks = {
         # The kernel ends jobs with the thread that started them, so this one lives as long as the process.
-        "jobs": _dispatcher(services), "questions": _question_upkeep(services), "training": training,
-        "experiments": _experiment_watch(services)}
+        "jobs": _dispatcher(services), "questions": _question_upkeep(services),
+        "labels": LabelPropagation(services.database), "training": training, "experiments": _experiment_watch(services)}
     threads = [threading.Thread(target=task.run, args=(stop,), name=name) for name, task in tasks.items()]
     for thread in threads:
         thread.start()

@@ -9,8 +9,9 @@ from sqlalchemy.orm import Session
 
 from control_plane.database.database import Database
 from control_plane.database.schema import utc_now
+from control_plane.labelling.propagation import decided_words
 from control_plane.labelling.resolution import BLIND_SHARE
-from control_plane.labelling.standing import decided_words, settle
+from control_plane.labelling.standing import settle
 from control_plane.labelling.tables import (
     BLIND,
     DISPUTED,
@@ -49,9 +50,11 @@ class QuestionRecord:
             return ERASED
         if self.resolution is not None:
             return self.resolution.state
+        if self.words_state is not None:
+            return self.words_state
         if self.question.is_labeled:
             return LABELLED
-        return (self.words_state or SKIPPED) if self.question.training_status == NOT_FOR_TRAINING else UNLABELLED
+        return SKIPPED if self.question.training_status == NOT_FOR_TRAINING else UNLABELLED
 
     @property
     def correct_intent(self) -> list[str] | None:
@@ -157,7 +160,8 @@ def _origin_of_label(session: Session, question: QuestionRow, lease: LabelLeaseR
     if state == LABELLED:
         raise LabelStateError(question.id, f"{resolution.first_labeler!r} has labelled it already; undo that, or "
                                            "correct it with `review`")
-    if question.is_labeled:
+    words = decided_words(session, [question.fingerprint]).get(question.fingerprint)
+    if question.is_labeled or (words is not None and words.state == LABELLED):
         raise LabelStateError(question.id, "an exact duplicate of it is labelled already, and its label holds for both")
     return QUEUE
 

@@ -9,8 +9,8 @@ from sqlalchemy.orm import Bundle, Session
 
 from control_plane.database.database import Database
 from control_plane.database.schema import utc_now
+from control_plane.labelling.propagation import propagate_missed
 from control_plane.labelling.sampling import Pick, Sampler, draw_count
-from control_plane.labelling.standing import mark_duplicates
 from control_plane.labelling.tables import LabelLeaseRow
 from control_plane.questions.tables import QuestionRow
 
@@ -45,20 +45,18 @@ class LabelQueue:
 
         `after` is the lease_id that ended the page before. Somebody who has MAX_OPEN questions gets no new ones.
         """
-        page, (held, count) = None, self._renew(labeler, after)
+        held, count = self._renew(labeler, after)
         for _ in range(_ATTEMPTS):
             sampler = self._sample(labeler, min(limit - held, MAX_OPEN - count))
             if not (sampler.picks or sampler.decided):
                 break
             with self._database.write() as session:
-                mark_duplicates(session, sampler.decided)  # The queue is to meet them no more.
+                propagate_missed(session, sampler.decided)
                 self._insert(session, labeler, sampler.picks)
-                page, count = _held(session, labeler, limit, after), _count_open(session, labeler)
-            held = len(page)
-            if not sampler.picks:
-                break
-        if page is not None:
-            return page
+                page = _held(session, labeler, limit, after)
+                if len(page) == limit or not sampler.picks:
+                    return page
+                held, count = len(page), _count_open(session, labeler)
         with self._database.read() as session:
             return _held(session, labeler, limit, after)
 

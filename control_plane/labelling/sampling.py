@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from itertools import chain
 
 from sqlalchemy import ColumnElement, Row, Select, false, func, select, true
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from control_plane.labelling.near_duplicates import group_near_duplicates
-from control_plane.labelling.standing import decided_words
 from control_plane.labelling.tables import DIVERSE, RANDOM, UNCERTAIN, LabelLeaseRow, ResolutionRow
 from control_plane.questions.tables import PENDING, QuestionRow
 
@@ -24,7 +23,6 @@ DIVERSE_SHARE = 0.2  # the rest is uncertain
 DIVERSE_WINDOW = 128
 _WINDOW_CHARS = 200
 _ROUNDS = 4          # windows that one slice looks at, where many are duplicates
-_MARKED = 12         # of these, how many one page has marked as decided
 
 
 @dataclass(frozen=True)
@@ -38,14 +36,13 @@ class Pick:
 
 
 class Sampler:
-    """Picks for one page; no question and no wording twice. Notes duplicates of what is decided in `decided`."""
+    """Picks for one page; no question and no wording twice. Notes the words in `decided` that should not wait."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._seen_ids: set[str] = set()
         self._seen_words: set[str] = set()
-        self._decided_words: set[str] = set()
-        self.decided: dict[str, str] = {}  # question id -> that of the duplicate whose resolution holds for it, too
+        self.decided: set[str] = set()  # fingerprints of questions that wait though a duplicate is decided
         self.picks: list[Pick] = []
 
     def pick(self, count: int) -> None:
@@ -105,23 +102,15 @@ class Sampler:
             query = _waiting(key).order_by(key).limit(size)
             if least is not None:
                 query = query.where(key >= least)
-            if words or self._decided_words:
-                query = query.where(QuestionRow.fingerprint.is_(None)
-                                    | QuestionRow.fingerprint.not_in(words | self._decided_words))
+            if words:
+                query = query.where(QuestionRow.fingerprint.is_(None) | QuestionRow.fingerprint.not_in(words))
             rows = self._session.execute(query).all()
-            yield self._undecided(rows)
+            self.decided |= {row.fingerprint for row in rows if row.is_decided}
+            yield [row for row in rows if not row.is_decided]
             if len(rows) < size:
                 return
             least = rows[-1][2]
             words |= {row.fingerprint for row in rows if row.fingerprint is not None}
-
-    def _undecided(self, rows: Sequence[Row]) -> list[Row]:
-        found = decided_words(self._session, [row.fingerprint for row in rows if row.fingerprint is not None])
-        self._decided_words |= found.keys()
-        for row in rows:
-            if row.fingerprint in found and len(self.decided) < _MARKED:
-                self.decided[row.id] = found[row.fingerprint].question_id
-        return [row for row in rows if row.fingerprint not in found]
 
     def _is_new(self, question_id: str, fingerprint: str | None) -> bool:
         return question_id not in self._seen_ids and fingerprint not in self._seen_words
@@ -138,8 +127,15 @@ def _waiting(key: ColumnElement[float]) -> Select:
 
     Its first two conditions begin the two indexes, and stand as MySQL needs them for that (= false, not IS false).
     """
-    return select(QuestionRow.id, QuestionRow.fingerprint, key).where(
+    return select(QuestionRow.id, QuestionRow.fingerprint, key, _is_decided().label("is_decided")).where(
         QuestionRow.is_labeled == false(), QuestionRow.training_status == PENDING, ~_is_leased(QuestionRow))
+
+
+def _is_decided() -> ColumnElement[bool]:
+    """Of an exact duplicate, as `decided_words` has it. Among the columns, since MariaDB would not do it by row."""
+    decided = aliased(QuestionRow)
+    return select(ResolutionRow.question_id).join(decided, decided.id == ResolutionRow.question_id).where(
+        ResolutionRow.fingerprint == QuestionRow.fingerprint, decided.erased_at.is_(None)).exists()
 
 
 def _is_leased(table: type[QuestionRow] | type[ResolutionRow]) -> ColumnElement[bool]:

@@ -102,6 +102,18 @@ class ResolutionRow(Base):
                       Index("ix_intent_resolutions_state", "state", "question_id"), MYSQL_OPTIONS)
 
 
+class PropagationRow(Base):
+    """Words of which something was decided that has not reached every duplicate; gone as soon as it has."""
+
+    __tablename__ = "intent_label_propagations"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    fingerprint: Mapped[str] = mapped_column(String(FINGERPRINT_MAX_CHARS))
+    after_id: Mapped[str] = mapped_column(String(QUESTION_ID_MAX_CHARS), default="")  # up to here they are marked
+
+    __table_args__ = (Index("ix_intent_label_propagations_fingerprint", "fingerprint"), MYSQL_OPTIONS)
+
+
 class SplitRow(Base):
     """Whether an example is for testing or training, for good; stays when its label is undone or changed."""
 

@@ -4,6 +4,7 @@ import pytest
 
 from control_plane.database.schema import utc_now
 from control_plane.jobs.store import new_job_id
+from control_plane.labelling.propagation import LabelPropagation
 from control_plane.labelling.taxonomy import Taxonomy
 from control_plane.questions.tables import LOCAL_MODEL, QuestionRow
 
@@ -28,6 +29,12 @@ def ask(database):
         return [row.id for row in rows]
 
     return log
+
+
+@pytest.fixture
+def propagate(database):
+    """Carry to the duplicates of questions what was decided of them, as the controller does."""
+    return LabelPropagation(database).run_once
 
 
 def _row(columns: dict, number: int, count: int) -> QuestionRow:

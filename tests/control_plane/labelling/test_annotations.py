@@ -156,22 +156,12 @@ def test_a_review_corrects_a_label_that_nobody_disputed(annotations, ask):
     assert state_of(annotations, question) == (LABELLED, True, [], PENDING)
 
 
-def test_what_holds_for_a_question_holds_for_its_exact_duplicates(annotations, ask):
+def test_what_holds_for_a_question_holds_for_its_exact_duplicates_at_once(annotations, ask):
     first, same, other = ask("甲", "甲", "乙")
     annotations.label(first, ["wealth"], THIS_YEAR, "ann")
-    duplicate = annotations.find(same)
-    assert (duplicate.question.correct_intent, duplicate.question.correct_time_intent) == (["wealth"], THIS_YEAR)
-    assert (duplicate.resolution, duplicate.annotations) == (None, ())
-    assert state_of(annotations, other) == (None, False, None, PENDING)
+    assert [annotations.find(question).state for question in (same, other)] == ["labelled", "unlabelled"]
     with pytest.raises(LabelStateError, match="an exact duplicate of it is labelled already"):
         annotations.label(same, ["love"], None, "bob")
-    annotations.label(first, ["love"], None, "bob", is_review=True)
-    assert state_of(annotations, same) == (None, True, ["love"], PENDING)
-    annotations.undo(first, "bob")
-    annotations.undo(first, "ann")
-    assert state_of(annotations, same) == (None, False, None, PENDING)
-    annotations.skip(first, "ann")
-    assert state_of(annotations, same) == (None, False, None, NOT_FOR_TRAINING)
 
 
 def test_of_two_who_label_at_once_one_is_told_of_the_other(annotations, database, ask):

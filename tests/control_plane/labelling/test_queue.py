@@ -4,13 +4,21 @@ import threading
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from control_plane.database.schema import utc_now
 from control_plane.labelling import queue as queue_module
 from control_plane.labelling.annotations import Annotations
 from control_plane.labelling.queue import LabelQueue
-from control_plane.labelling.tables import DISPUTED, DIVERSE, LABELLED, RANDOM, SLICES, UNCERTAIN, LabelLeaseRow
+from control_plane.labelling.tables import (
+    DISPUTED,
+    DIVERSE,
+    RANDOM,
+    SLICES,
+    UNCERTAIN,
+    LabelLeaseRow,
+    PropagationRow,
+)
 from control_plane.questions.question_store import QuestionStore
 from control_plane.questions.tables import QuestionRow
 
@@ -106,31 +114,30 @@ def test_many_duplicates_of_a_doubtful_question_do_not_hide_the_others(queue, as
     assert set(ids(queue.page("ann", 6))) > set(others)
 
 
-def test_duplicates_that_come_after_the_label_are_marked_with_it_and_never_given_out(queue, annotations, ask, database):
+def test_what_waits_though_its_words_are_decided_is_never_given_out_and_marked_next(
+        queue, annotations, ask, database, propagate):
+    """As after a controller that was killed between a question's arrival and its mark."""
     question, skipped = ask("甲", "乙")
     annotations.label(question, ["wealth"], None, "ann")
     annotations.skip(skipped, "ann")
     later, later_skipped, new = ask("甲", "乙", "丙")
-    assert ids(queue.page("bob", 10)) == [new]
+    assert ids(queue.page("bob", 10)) == ids(queue.page("bob", 10)) == [new]
+    propagate()
     with database.read() as session:
         assert session.get(QuestionRow, later).correct_intent == ["wealth"]
         assert session.get(QuestionRow, later_skipped).training_status == "skipped"
 
 
-def test_a_page_marks_a_bounded_number_of_duplicates_and_the_next_ones_mark_the_rest(
-        queue, annotations, ask, database, monkeypatch):
-    monkeypatch.setattr("control_plane.labelling.sampling._MARKED", 2)
+def test_a_page_has_words_marked_that_are_not_being_marked_already(queue, annotations, ask, database):
     annotations.label(*ask("甲"), ["wealth"], None, "ann")
-    later = ask(*["甲"] * 5)
-    marked = []
+    ask(*["甲"] * 5)
     for _ in range(3):
         assert queue.page("bob", 10) == []
-        with database.read() as session:
-            marked.append(sum(session.get(QuestionRow, question).is_labeled for question in later))
-    assert marked == [2, 4, 5]
+    with database.read() as session:
+        assert [row.fingerprint for row in session.scalars(select(PropagationRow))] == ["甲"]
 
 
-def test_duplicates_of_a_disputed_question_wait_for_its_review(queue, ask, database):
+def test_duplicates_of_a_disputed_question_wait_for_its_review(queue, ask, propagate, database):
     people = Annotations(database, blind_share=1.0)
     question, = ask("甲")
     people.label(question, ["wealth"], None, "ann")
@@ -138,26 +145,11 @@ def test_duplicates_of_a_disputed_question_wait_for_its_review(queue, ask, datab
     people.label(question, ["love"], None, "bob")
     later, other = ask("甲", "乙")
     assert ids(queue.page("cid", 10)) == [other]
+    propagate()
+    assert people.find(later).state == DISPUTED
     people.label(question, ["love"], None, "ann", is_review=True)
-    with database.read() as session:
-        assert session.get(QuestionRow, later).correct_intent == ["love"]
-
-
-def test_however_many_duplicates_a_disputed_question_has_all_get_the_label_of_the_review(
-        queue, ask, database, monkeypatch):
-    monkeypatch.setattr("control_plane.labelling.standing.COPIES", 2)
-    people = Annotations(database, blind_share=1.0)
-    question, = ask("甲")
-    people.label(question, ["wealth"], None, "ann")
-    assert ids(queue.page("bob", 10)) == [question]
-    people.label(question, ["love"], None, "bob")
-    copies = ask(*["甲"] * 5)
-    assert queue.page("cid", 10) == []
-    assert {people.find(copy).state for copy in copies} == {DISPUTED}
-    people.label(question, ["love"], None, "cid", is_review=True)
-    assert sorted(people.find(copy).state for copy in copies) == 2 * [LABELLED] + 3 * ["unlabelled"]
-    assert queue.page("cid", 10) == []
-    assert {people.find(copy).state for copy in copies} == {LABELLED}
+    propagate()
+    assert people.find(later).correct_intent == ["love"]
 
 
 def test_many_late_duplicates_leave_the_diverse_slice_something_to_choose_from(queue, annotations, ask):

@@ -3,7 +3,7 @@ import threading
 import pytest
 
 from control_plane.errors import DatabaseUnavailableError
-from control_plane.labelling.standing import mark_arrivals
+from control_plane.labelling.propagation import mark_arrivals
 from control_plane.questions import upkeep
 from control_plane.questions.question_mover import QuestionMover
 from control_plane.questions.question_store import QuestionStore
