@@ -1,7 +1,8 @@
 """Runs calibration texts through an encoder's graph and notes what its matrices are multiplied with.
 
 Knows nothing of quantisation. The texts of ours stand in calibration.txt, one a line; they are none of the golden ones,
-so that the parity gate proves an export on texts that it was not made with.
+so that the parity gate proves an export on texts that it was not made with. Each text counts as much as any other,
+however many tokens it has: a sentence's embedding is mostly the mean of its tokens', and of few tokens each matters more.
 """
 
 from collections.abc import Sequence
@@ -25,14 +26,14 @@ _TEXTS = Path(__file__).with_name("calibration.txt")
 class SeenInputs:
     """What the inputs of a matrix were over all calibration tokens."""
 
-    gram: np.ndarray   # float64 [channels, channels], the sum of x xᵀ
+    gram: np.ndarray   # float64 [channels, channels], the sum over the texts of their tokens' mean of x xᵀ
     peaks: np.ndarray  # float64 [channels], the largest absolute value
-    tokens: int
+    texts: int
 
     @property
     def root_mean_squares(self) -> np.ndarray:
         """Return float64 [channels]."""
-        return np.sqrt(np.diag(self.gram) / self.tokens)
+        return np.sqrt(np.diag(self.gram) / self.texts)
 
 
 def read_calibration_texts(path: Path | None = None) -> list[str]:
@@ -73,8 +74,8 @@ def _inputs(ids: Sequence[int]) -> dict[str, np.ndarray]:
 
 
 def _added(seen: SeenInputs | None, rows: np.ndarray) -> SeenInputs:
-    """Return `seen` and the inputs `rows`, float64 [tokens, channels], together."""
-    gram, peaks = rows.T @ rows, np.abs(rows).max(axis=0)
+    """Return `seen` and the inputs of one more text, float64 [tokens, channels], together."""
+    gram, peaks = rows.T @ rows / len(rows), np.abs(rows).max(axis=0)
     if seen is None:
-        return SeenInputs(gram, peaks, len(rows))
-    return SeenInputs(seen.gram + gram, np.maximum(seen.peaks, peaks), seen.tokens + len(rows))
+        return SeenInputs(gram, peaks, 1)
+    return SeenInputs(seen.gram + gram, np.maximum(seen.peaks, peaks), seen.texts + 1)

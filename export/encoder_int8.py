@@ -19,8 +19,8 @@ from export.gptq import round_matrix
 # How much of the difference between channels is moved into the matrix: SmoothQuant's alpha and its default. 0.4, 0.6
 # and 0.7 were no better on all-MiniLM-L6-v2 (docs/decisions/0010).
 _SMOOTHING = 0.5
-_KEPT_CHANNELS = 16
-_MIN_INPUTS = 2 * _KEPT_CHANNELS  # of a matrix that is worth it
+_KEPT_SHARE = 1 / 48  # of an MLP's channels: 32 of 1,536
+_MIN_INPUTS = 32      # of a matrix that is worth it
 _SMALLEST = 1e-6
 
 
@@ -80,7 +80,7 @@ def _quantized(graph: onnx.GraphProto, nodes: Sequence[onnx.NodeProto], matrices
 def _kept_channels(seen: SeenInputs, matrices: Sequence[np.ndarray]) -> np.ndarray:
     """Return the channels to leave in floating point; only of an MLP's second matrix, whose inputs no norm bounds."""
     inputs, columns = matrices[0].shape
-    return np.sort(np.argsort(-seen.peaks, kind="stable")[:_KEPT_CHANNELS if inputs > columns else 0])
+    return np.sort(np.argsort(-seen.peaks, kind="stable")[:int(_KEPT_SHARE * inputs) if inputs > columns else 0])
 
 
 def _smoothing_scales(seen: SeenInputs, matrices: Sequence[np.ndarray]) -> np.ndarray:
