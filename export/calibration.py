@@ -2,7 +2,7 @@
 
 Knows nothing of quantisation. The texts of ours stand in calibration.txt, one a line; they are none of the golden ones,
 so that the parity gate proves an export on texts that it was not made with. Each text counts as much as any other,
-however many tokens it has: a sentence's embedding is mostly the mean of its tokens', and of few tokens each matters more.
+however many tokens it has: its embedding is mostly the mean of its tokens', and of few tokens each matters more.
 """
 
 from collections.abc import Sequence
