@@ -18,8 +18,9 @@ from serving.sample_texts import sample_texts
 
 # A slow contestant answers 4 × 32 long texts in some seconds; requests under way when the time is up are waited for.
 CLIENT_ALLOWANCE_S = 120
-# perf_analyzer counts whole requests only, so that its turn must be long against one request.
-PERF_ANALYZER_FACTOR = 3
+# perf_analyzer counts whole requests only, so that its turn must be long against one: 4 × 32 long texts are answered
+# together, after two seconds, and a turn of twelve would count six times or seven.
+PERF_ANALYZER_FACTORS = {"short": 3, "long": 9}
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ def perf_analyzer_turns(
     def take(mix: str, scenario: Scenario) -> Sample:
         [measured] = analyzer.run(
             model, address, sample_texts(mix, TEXTS_OF_A_MIX[mix]), concurrencies=[scenario.concurrency],
-            texts_per_request=scenario.texts_per_request, seconds=duration_s * PERF_ANALYZER_FACTOR)
+            texts_per_request=scenario.texts_per_request,
+            seconds=duration_s * PERF_ANALYZER_FACTORS[mix])
         return Sample(CONCH_PERF_ANALYZER, mix, scenario.name, 0, measured.texts_per_s, measured.p50_ms,
                       measured.p99_ms, measured.analyzer_cpu_s / measured.analyzer_wall_s)
 
