@@ -1,5 +1,6 @@
 """Measures, over REST and many questions, pages of the labelling queue and the statistics. Knows no report."""
 
+import gc
 import itertools
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +32,8 @@ def measure(url: str, folder: Path) -> Iterator[Figure]:
     folder.mkdir(exist_ok=True)
     settings = Settings(home=folder, model_repository=folder, database_url=url, access_log=False)
     app = create_app(settings)
+    gc.collect()
+    gc.freeze()  # as conch.wsgi
     client, database = app.test_client(), Database(url)
     client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {settings.admin_key_file.read_text(encoding='ascii').strip()}"
     for what, latencies in _measure_queue(client, database).items():

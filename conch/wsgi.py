@@ -1,6 +1,7 @@
 """What gunicorn serves: `gunicorn 'conch.wsgi:create()'`."""
 
 import atexit
+import gc
 
 from control_plane.app import create_app
 from control_plane.observability.logs import configure_logging
@@ -15,4 +16,7 @@ def create():
     atexit.register(services(app).usage.close)
     atexit.register(services(app).tuning.rule_usage.close)
     atexit.register(services(app).tuning.recognition.close)
+    # What is there now stays. Without this the collector looks through all of it now and then: 0.1 s for every request.
+    gc.collect()
+    gc.freeze()
     return app

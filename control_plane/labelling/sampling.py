@@ -96,8 +96,8 @@ class Sampler:
                 count -= 1
 
     def _windows(self, key: ColumnElement[float], size: int) -> Iterator[list[Row]]:
-        """Yield undecided questions in windows by a key; a wording that was met stays out of the windows behind."""
-        least, words = None, set()
+        """Yield undecided questions in windows by a key, one of each wording; of those picked before, none."""
+        least, words = None, set(self._seen_words)
         for _ in range(_ROUNDS):
             query = _waiting(key).order_by(key).limit(size)
             if least is not None:
@@ -106,7 +106,7 @@ class Sampler:
                 query = query.where(QuestionRow.fingerprint.is_(None) | QuestionRow.fingerprint.not_in(words))
             rows = self._session.execute(query).all()
             self.decided |= {row.fingerprint for row in rows if row.is_decided}
-            yield [row for row in rows if not row.is_decided]
+            yield [row for row in _one_of_each_wording(rows) if not row.is_decided]
             if len(rows) < size:
                 return
             least = rows[-1][2]
@@ -120,6 +120,13 @@ class Sampler:
         self._seen_ids.add(pick.question_id)
         if pick.fingerprint is not None:
             self._seen_words.add(pick.fingerprint)
+
+
+def _one_of_each_wording(rows: Sequence[Row]) -> list[Row]:
+    first: dict[str, Row] = {}
+    for row in rows:
+        first.setdefault(row.fingerprint or row.id, row)
+    return list(first.values())
 
 
 def _waiting(key: ColumnElement[float]) -> Select:

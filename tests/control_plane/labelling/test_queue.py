@@ -159,6 +159,12 @@ def test_many_late_duplicates_leave_the_diverse_slice_something_to_choose_from(q
     assert sum(item.slice == DIVERSE for item in queue.page("ann", 50)) == 10
 
 
+def test_a_wording_that_many_ask_leaves_the_diverse_slice_something_to_choose_from(queue, ask):
+    ask(*({"question": "甲", "random_key": 0.0} for _ in range(150)))
+    ask(*({"question": f"{chr(0x4e00 + 7 * number) * 5}", "random_key": 0.5} for number in range(100)))
+    assert sum(item.slice == DIVERSE for item in queue.page("ann", 50)) == 10
+
+
 def test_what_is_labelled_skipped_disputed_or_erased_is_not_given_out(queue, database, taxonomy, ask):
     annotations = Annotations(database, blind_share=1.0)
     labelled, disputed, skipped, _ = ask("甲", "乙", "丙", {"question": "丁", "subject_digest": "somebody"})
