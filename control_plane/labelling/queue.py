@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Row, Select, delete, func, select, update
+from sqlalchemy import Row, delete, select, update
 from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.orm import Bundle, Session
 
@@ -45,29 +45,31 @@ class LabelQueue:
 
         `after` is the lease_id that ended the page before. Somebody who has MAX_OPEN questions gets no new ones.
         """
-        held, count = self._renew(labeler, after)
+        page, count = self._renew(labeler, limit, after)
         for _ in range(_ATTEMPTS):
-            sampler = self._sample(labeler, min(limit - held, MAX_OPEN - count))
+            sampler = self._sample(labeler, min(limit - len(page), MAX_OPEN - count))
             if not (sampler.picks or sampler.decided):
                 break
             with self._database.write() as session:
                 propagate_missed(session, sampler.decided)
                 self._insert(session, labeler, sampler.picks)
-                page = _held(session, labeler, limit, after)
-                if len(page) == limit or not sampler.picks:
-                    return page
-                held, count = len(page), _count_open(session, labeler)
-        with self._database.read() as session:
-            return _held(session, labeler, limit, after)
+                new = _held(session, labeler, limit - len(page), page[-1].lease_id if page else after)
+            page += new
+            count += len(new)
+            if len(page) == limit or not sampler.picks:
+                break
+        return page
 
-    def _renew(self, labeler: str, after: int) -> tuple[int, int]:
-        """Drop what has run out, of anybody, and give the person's own more time; returns how many: held, and open."""
+    def _renew(self, labeler: str, limit: int, after: int) -> tuple[list[QueuedQuestion], int]:
+        """Drop what has run out, of anybody, and give the person's own more time; returns the page, and how many
+        the person has in all.
+        """
         now = utc_now()
         with self._database.write() as session:
             session.execute(delete(LabelLeaseRow).where(LabelLeaseRow.expires_at <= now))
             count = session.execute(update(LabelLeaseRow).where(LabelLeaseRow.labeler == labeler)
                                     .values(expires_at=now + timedelta(seconds=self._lease_s))).rowcount
-            return _count_held(session, labeler, after) if count else 0, count
+            return _held(session, labeler, limit, after) if count else [], count
 
     def _sample(self, labeler: str, count: int) -> Sampler:
         """Look for up to `count` questions that nobody has."""
@@ -94,20 +96,10 @@ class LabelQueue:
 
 
 def _held(session: Session, labeler: str, limit: int, after: int) -> list[QueuedQuestion]:
-    query = select(LabelLeaseRow.id, _SHOWN, LabelLeaseRow.slice, LabelLeaseRow.expires_at)
-    rows = session.execute(_holding(query, labeler, after).order_by(LabelLeaseRow.id).limit(limit))
+    """Return what a person has behind the lease `after`, and what is still there to be labelled."""
+    rows = session.execute(
+        select(LabelLeaseRow.id, _SHOWN, LabelLeaseRow.slice, LabelLeaseRow.expires_at)
+        .join(QuestionRow, QuestionRow.id == LabelLeaseRow.question_id)
+        .where(LabelLeaseRow.labeler == labeler, LabelLeaseRow.id > after, QuestionRow.erased_at.is_(None))
+        .order_by(LabelLeaseRow.id).limit(limit))
     return [QueuedQuestion(*row) for row in rows]
-
-
-def _count_held(session: Session, labeler: str, after: int) -> int:
-    return session.scalar(_holding(select(func.count()).select_from(LabelLeaseRow), labeler, after))
-
-
-def _holding(query: Select, labeler: str, after: int) -> Select:
-    """Restrict a query to what a person has behind the lease `after`, and what is still there to be labelled."""
-    return (query.join(QuestionRow, QuestionRow.id == LabelLeaseRow.question_id)
-            .where(LabelLeaseRow.labeler == labeler, LabelLeaseRow.id > after, QuestionRow.erased_at.is_(None)))
-
-
-def _count_open(session: Session, labeler: str) -> int:
-    return session.scalar(select(func.count()).where(LabelLeaseRow.labeler == labeler))

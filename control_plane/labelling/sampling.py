@@ -20,7 +20,8 @@ from control_plane.questions.tables import PENDING, QuestionRow
 
 RANDOM_SHARE = 0.2   # of a page; so many that a page of 100 a day gives 600 a month, an accuracy to within ±4 %
 DIVERSE_SHARE = 0.2  # the rest is uncertain
-DIVERSE_WINDOW = 128
+DIVERSE_WINDOW = 128  # the most questions that it is chosen from
+_CHOICE = 8           # of so many, one
 _WINDOW_CHARS = 200
 _ROUNDS = 4          # windows that one slice looks at, where many are duplicates
 
@@ -71,13 +72,14 @@ class Sampler:
 
     def _take_by_random_key(self, randoms: int, diverse: int) -> None:
         """Take both slices out of the same windows; texts of the first rows are compared."""
-        windows = self._windows(QuestionRow.random_key, max(DIVERSE_WINDOW, 2 * randoms + 20))
+        choice = min(DIVERSE_WINDOW, _CHOICE * diverse + randoms)
+        windows = self._windows(QuestionRow.random_key, max(choice, 2 * randoms + 20))
         first = next(windows, [])
-        while diverse and len(first) < DIVERSE_WINDOW // 2 and (window := next(windows, [])):
+        while len(first) < choice // 2 and (window := next(windows, [])):
             first += window
         self._take(RANDOM, chain(first, chain.from_iterable(windows)), randoms)
         if diverse:
-            texts = self._texts(first[:DIVERSE_WINDOW])
+            texts = self._texts(first[:choice])
             rows = [row for row in first if row.id in texts]
             groups = group_near_duplicates([texts[row.id] for row in rows])
             self._take(DIVERSE, (rows[group[0]] for group in groups), diverse)
