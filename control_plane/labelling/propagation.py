@@ -83,7 +83,7 @@ def mark_arrivals(session: Session, words: Mapping[str, str]) -> None:
     for start in range(0, len(arrived), _ARRIVALS):
         some = dict(arrived[start:start + _ARRIVALS])
         if decided := decided_words(session, some.values()):
-            _mark(session, {question: words for question, words in some.items() if words in decided}, decided,
+            _mark(session, {question: alike for question, alike in some.items() if alike in decided}, decided,
                   read_taxonomy(session))
 
 
