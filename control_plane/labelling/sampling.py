@@ -9,6 +9,7 @@
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain
 
 from sqlalchemy import ColumnElement, Row, Select, false, func, select, true
@@ -131,8 +132,9 @@ def _one_of_each_wording(rows: Sequence[Row]) -> list[Row]:
     return list(first.values())
 
 
+@cache
 def _waiting(key: ColumnElement[float]) -> Select:
-    """Return the query for questions that wait for a label and that nobody has.
+    """Return the query for questions that wait for a label and that nobody has. Building it takes as long as running.
 
     Its first two conditions begin the two indexes, and stand as MySQL needs them for that (= false, not IS false).
     """
