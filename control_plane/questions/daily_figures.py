@@ -34,11 +34,11 @@ def add_to_days(session: Session, entries: Iterable[SpoolEntry]) -> None:
         for name, value in _figures(entry).items():
             days[group][name] += value
         for intent in dict.fromkeys(entry.intents) or (OUT_OF_SCOPE, ):
-            intents[(*group, intent)]["questions"] += 1
-        latencies[(*group, bucket_of(entry.latency_ms))]["questions"] += 1
+            intents[entry.day, intent, entry.model_version]["questions"] += 1
+        latencies[entry.day, bucket_of(entry.latency_ms), entry.model_version]["questions"] += 1
     add_to_rows(session, QuestionDayRow, _GROUP, days)
-    add_to_rows(session, QuestionIntentDayRow, (*_GROUP, "intent"), intents)
-    add_to_rows(session, QuestionLatencyDayRow, (*_GROUP, "bucket"), latencies)
+    add_to_rows(session, QuestionIntentDayRow, ("day", "intent", "model_version"), intents)
+    add_to_rows(session, QuestionLatencyDayRow, ("day", "bucket", "model_version"), latencies)
 
 
 def count_labels(session: Session, rows: Iterable[QuestionRow], change: int) -> None:

@@ -90,10 +90,10 @@ class QuestionIntentDayRow(Base):
 
     __tablename__ = "intent_question_intent_days"
 
+    # The key begins with what the statistics group by, so that a database reads the groups as they lie.
     day: Mapped[date] = mapped_column(Date, primary_key=True)
-    method: Mapped[str] = mapped_column(String(METHOD_MAX_CHARS), primary_key=True)
-    model_version: Mapped[str] = mapped_column(String(MODEL_VERSION_MAX_CHARS), primary_key=True)
     intent: Mapped[str] = mapped_column(String(INTENT_MAX_CHARS), primary_key=True)
+    model_version: Mapped[str] = mapped_column(String(MODEL_VERSION_MAX_CHARS), primary_key=True)
     questions: Mapped[int] = mapped_column(BigInteger)
 
 
@@ -103,9 +103,8 @@ class QuestionLatencyDayRow(Base):
     __tablename__ = "intent_question_latency_days"
 
     day: Mapped[date] = mapped_column(Date, primary_key=True)
-    method: Mapped[str] = mapped_column(String(METHOD_MAX_CHARS), primary_key=True)
-    model_version: Mapped[str] = mapped_column(String(MODEL_VERSION_MAX_CHARS), primary_key=True)
     bucket: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    model_version: Mapped[str] = mapped_column(String(MODEL_VERSION_MAX_CHARS), primary_key=True)
     questions: Mapped[int] = mapped_column(BigInteger)
 
 

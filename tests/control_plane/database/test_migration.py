@@ -6,6 +6,7 @@ import socket
 from datetime import date, datetime
 
 import pytest
+from alembic import op
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -23,6 +24,8 @@ for _module in pkgutil.walk_packages(control_plane.__path__, "control_plane."):
     if _module.name.endswith((".tables", ".leases")):
         importlib.import_module(_module.name)
 REVISIONS = [script.revision for script in ScriptDirectory(str(migration._SCRIPTS)).walk_revisions()][::-1]
+# What a revision gives up, and cannot give back on the way down.
+GIVEN_UP = {("intent_question_intent_days", "method"), ("intent_question_latency_days", "method")}
 
 
 def _stamp(database, revision: str) -> None:
@@ -70,8 +73,12 @@ def _fill(database) -> dict[str, list]:
         for table in found.sorted_tables:
             if table.name != "alembic_version":
                 session.execute(table.insert().values({item.name: _value(item) for item in table.columns}))
-    return _read(database, {table.name: [item.name for item in table.columns] for table in found.sorted_tables
-                            if table.name != "alembic_version"})
+    return _read(database, _lasting({table.name: [item.name for item in table.columns] for table in found.sorted_tables
+                                     if table.name != "alembic_version"}))
+
+
+def _lasting(columns: dict[str, list[str]]) -> dict[str, list[str]]:
+    return {table: [name for name in names if (table, name) not in GIVEN_UP] for table, names in columns.items()}
 
 
 def _value(item) -> object:
@@ -99,12 +106,13 @@ def _columns(database, tables: set[str]) -> dict[str, list[str]]:
 def test_rows_of_older_tables_survive_the_way_up_down_and_up(empty_database, oldest):
     migration.upgrade(empty_database, REVISIONS[oldest])
     rows = _fill(empty_database)
-    columns = _columns(empty_database, set(rows))
+    all_columns = _columns(empty_database, set(rows))
+    columns = _lasting(all_columns)
     assert all(len(found) == 1 for found in rows.values())
     migration.upgrade(empty_database)
     assert _read(empty_database, columns) == rows
     migration.downgrade(empty_database, REVISIONS[oldest])
-    assert _columns(empty_database, set(rows)) == columns
+    assert _columns(empty_database, set(rows)) == all_columns
     assert _read(empty_database, columns) == rows
     migration.upgrade(empty_database)
     assert _read(empty_database, columns) == rows
@@ -143,6 +151,27 @@ def test_questions_that_were_disputed_before_stand_aside_and_wait_again_on_the_w
     for move, disputed in moves:
         move(empty_database)
         assert sorted(_read(empty_database, statuses)["intent_user_questions"]) == [("a", disputed), ("b", "pending")]
+
+
+def test_figures_that_differ_in_the_method_only_are_added_up_also_where_an_upgrade_was_cut_off(
+        empty_database, monkeypatch):
+    migration.upgrade(empty_database, "0012")
+    for table, detail in (("intent_question_intent_days", "intent"), ("intent_question_latency_days", "bucket")):
+        _insert(empty_database, table, [{"method": method, detail: value, "questions": count} for method, value, count
+                                        in (("local_model", 1, 5), ("llm_fallback", 1, 2), ("local_model", 2, 1))])
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(op, "rename_table", stop)
+        with pytest.raises(KeyboardInterrupt):
+            migration.upgrade(empty_database)
+    migration.upgrade(empty_database)
+    rows = _read(empty_database, {"intent_question_intent_days": ["intent", "questions"],
+                                  "intent_question_latency_days": ["bucket", "questions"]})
+    assert sorted(rows["intent_question_intent_days"]) == [("1", 7), ("2", 1)]
+    assert sorted(rows["intent_question_latency_days"]) == [(1, 7), (2, 1)]
 
 
 def test_upgrading_what_is_up_to_date_changes_nothing(database):
