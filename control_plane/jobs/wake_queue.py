@@ -17,7 +17,7 @@ from redis import ConnectionPool, RedisError
 from control_plane.settings import SettingsError
 
 _NAME = "conch"
-_POLL_S = 0.2             # SQLite cannot wait for a row
+_POLL_S = 0.5             # SQLite cannot wait for a row; each look wakes a processor
 _BUSY_TIMEOUT_S = 2
 _CONNECT_TIMEOUT_S = 1
 _BLOCK_S = 1              # how long one question to Redis waits for an answer
