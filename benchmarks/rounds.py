@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 
 import numpy as np
 from tqdm import tqdm
@@ -34,13 +35,19 @@ class Turn:
 
 
 def play(turns: list[Turn], rounds: int, on_turn: Callable[[Turn, int], None]) -> list[Sample]:
-    """Take every turn once a round; each round starts with another contestant, so that none is always first."""
+    """Take every turn once a round: one mix after the other, of each one scenario after the other, and of each all
+    contestants, so that little time lies between what is compared. Each round starts with another contestant.
+    """
+    scenarios: dict[str, dict[str, list[Turn]]] = {}
+    for turn in turns:
+        scenarios.setdefault(turn.mix, {}).setdefault(turn.scenario, []).append(turn)
     samples = []
     for number in range(rounds):
-        start = number * len(turns) // rounds
-        for turn in turns[start:] + turns[:start]:
-            on_turn(turn, number)
-            samples.append(replace(turn.take(), round=number))
+        for alike in chain.from_iterable(of_mix.values() for of_mix in scenarios.values()):
+            start = number * len(alike) // rounds
+            for turn in alike[start:] + alike[:start]:
+                on_turn(turn, number)
+                samples.append(replace(turn.take(), round=number))
     return samples
 
 
