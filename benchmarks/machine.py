@@ -1,7 +1,9 @@
 """Says what a benchmark ran on: processor, memory, versions of the software, commit."""
 
 import platform
+import statistics
 import subprocess
+import time
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -15,15 +17,28 @@ PACKAGES = ("nvidia-pytriton", "openvino", "onnxruntime", "numpy", "flask", "gun
 PEER_PACKAGES = ("infinity-emb", "optimum", "onnxruntime", "sentence-transformers", "transformers", "torch")
 # Runs in the peers' own environment, which has packages of the same names in other versions.
 _ASK_VERSIONS = "import importlib.metadata as m, sys; print('\\n'.join(m.version(name) for name in sys.argv[1:]))"
+_ADDITIONS, _REPEATS = 1_000_000, 9
 
 
 def describe_machine() -> dict[str, str]:
-    """Return processor, cores, memory and system, ready to print."""
+    """Return processor, cores, memory and system, ready to print, and how fast one core is at the moment."""
     memory_gib = psutil.virtual_memory().total / 2**30
     return {
         "Processor": processor_name(Path("/proc/cpuinfo")), "Cores": str(available_cores()),
         "Memory": f"{memory_gib:.0f} GiB", "System": f"{platform.system()} {platform.release()}, {platform.machine()}",
+        "Speed just then": f"{_addition_ns():.0f} ns for an addition in Python",
     }
+
+
+def _addition_ns() -> float:
+    """Return the median time of an addition. A shared machine may be twice as slow an hour later, and not tell."""
+    times_s = []
+    for _ in range(_REPEATS):
+        began, total = time.perf_counter(), 0
+        for number in range(_ADDITIONS):
+            total += number
+        times_s.append(time.perf_counter() - began)
+    return statistics.median(times_s) / _ADDITIONS * 1e9
 
 
 def processor_name(cpuinfo: Path) -> str:
