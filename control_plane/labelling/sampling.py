@@ -134,7 +134,7 @@ def _one_of_each_wording(rows: Sequence[Row]) -> list[Row]:
 
 @cache
 def _waiting(key: ColumnElement[float]) -> Select:
-    """Return the query for questions that wait for a label and that nobody has. Building it takes as long as running.
+    """Return the query for questions that wait for a label and that nobody has. It is kept: to build it takes 0.8 ms.
 
     Its first two conditions begin the two indexes, and stand as MySQL needs them for that (= false, not IS false).
     """
