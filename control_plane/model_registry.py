@@ -1,5 +1,6 @@
 """Which models are known and which are exported: the catalog and the model repository together. Asks no Triton."""
 
+import time
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +22,9 @@ from export.contract import (
     version_numbers,
 )
 from export.manifest import GeneratorManifest, Manifest, ManifestError, read_manifest, verify_files
+
+# Two changes of a directory this close to each other may bear the same time.
+_SETTLED_NS = 2_000_000_000
 
 
 @dataclass(frozen=True)
@@ -48,12 +52,11 @@ class ModelRegistry:
     def find(self, name: str) -> KnownModel:
         """Return the model with this name, alias or hub id.
 
-        Raises ModelNotFoundError listing the known ones. A name is only ever compared, never made into a path before
-        it is known.
+        Raises ModelNotFoundError listing the known ones. A name that could not be a model's is never made into a path.
         """
         if name in self._catalog:
             return self._known(self._catalog.find(name).alias)
-        if name in self._exported_names():
+        if MODEL_NAME_PATTERN.match(name) and self._is_exported(name):
             return self._known(name)
         raise ModelNotFoundError(name, [model.name for model in self.all()])
 
@@ -97,7 +100,7 @@ class ModelRegistry:
 
     def is_for_vllm(self, name: str) -> bool:
         """Return whether NVIDIA's vLLM backend serves a model, all of its versions alike (export.succession)."""
-        versions = version_numbers(self._repository / name)
+        versions = self._versions(name)
         kind = self._kind(name, versions[-1]) if versions else None
         return kind is not None and kind.engine == VLLM_BACKEND
 
@@ -162,13 +165,27 @@ class ModelRegistry:
 
     def _known(self, name: str) -> KnownModel:
         entry = self._catalog.find(name) if name in self._catalog else None
-        return KnownModel(name, entry, version_numbers(self._repository / name))
+        return KnownModel(name, entry, self._versions(name))
 
     def _exported_names(self) -> list[str]:
         if not self._repository.is_dir():
             return []
         return [path.name for path in self._repository.iterdir()
-                if MODEL_NAME_PATTERN.match(path.name) and (path / CONFIG_FILE).is_file() and version_numbers(path)]
+                if MODEL_NAME_PATTERN.match(path.name) and self._is_exported(path.name)]
+
+    def _is_exported(self, name: str) -> bool:
+        return (self._repository / name / CONFIG_FILE).is_file() and bool(self._versions(name))
+
+    def _versions(self, name: str) -> list[int]:
+        """Return a model's version numbers, ascending; each request asks for them, so they are read once a change."""
+        model_dir = self._repository / name
+        try:
+            changed_at_ns = model_dir.stat().st_mtime_ns
+        except FileNotFoundError:
+            return []
+        if time.time_ns() - changed_at_ns < _SETTLED_NS:
+            return version_numbers(model_dir)
+        return list(_read_versions(model_dir, changed_at_ns))
 
 
 @dataclass(frozen=True)
@@ -177,6 +194,11 @@ class _Kind:
 
     task: str
     engine: str
+
+
+@lru_cache(maxsize=256)
+def _read_versions(model_dir: Path, changed_at_ns: int) -> tuple[int, ...]:
+    return tuple(version_numbers(model_dir))
 
 
 @lru_cache(maxsize=256)

@@ -1,13 +1,13 @@
 """The only module that talks to Triton (gRPC). Its client's exceptions stop here. Knows nothing of HTTP or catalogs."""
 
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from queue import SimpleQueue
 
 import grpc
 import numpy as np
 import tritonclient.grpc as triton
+from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
 from control_plane.errors import (
@@ -25,6 +25,7 @@ from control_plane.errors import (
 from control_plane.generation.request import GenerationEvent, GenerationRequest
 from control_plane.triton_config import PLACEMENT_PARAMETER
 from control_plane.triton_generation import StreamBrokenError, stream_generation
+from control_plane.triton_messages import add_texts, new_request, read_outputs
 from export.contract import (
     EMBEDDING_OUTPUT,
     LABELS_OUTPUT,
@@ -84,7 +85,7 @@ class TritonGateway:
         self._inference_timeout_s = inference_timeout_s
         self._load_timeout_s = load_timeout_s
         self._client: triton.InferenceServerClient | None = None
-        self._streams: grpc.Channel | None = None
+        self._service: service_pb2_grpc.GRPCInferenceServiceStub | None = None
         self._client_lock = threading.Lock()
 
     def is_live(self) -> bool:
@@ -144,33 +145,43 @@ class TritonGateway:
         Raises ModelNotLoadedError, InferenceRejectedError, InferenceTimeoutError, InferenceError, BrokenModelError,
         InsufficientMemoryError or TritonUnavailableError.
         """
-        results = self._infer(name, texts, parameters, version, max_batch_size, request_id)
-        return Embeddings(
-            vectors=_rows(results, EMBEDDING_OUTPUT), token_counts=_rows(results, TOKEN_COUNT_OUTPUT)[:, 0],
-            model_version=results[0].get_response().model_version)
+        outputs, answered_by = self._infer(name, texts, parameters, version, max_batch_size, request_id)
+        return Embeddings(outputs[EMBEDDING_OUTPUT], outputs[TOKEN_COUNT_OUTPUT][:, 0], answered_by)
 
     def classify(self, name: str, texts: Sequence[str], parameters: dict[str, str | bool] | None = None,
                  version: int | None = None, max_batch_size: int = MAX_BATCH_SIZE, request_id: str = "",
                  timeout_s: float | None = None) -> Classification:
         """Score every label of an intent model for each of `texts`; otherwise as `embed`, errors included."""
-        results = self._infer(name, texts, parameters, version, max_batch_size, request_id, timeout_s)
-        return Classification(
-            scores=_rows(results, SCORES_OUTPUT),
-            labels=tuple(label.decode() for label in results[0].as_numpy(LABELS_OUTPUT)[0]),
-            token_counts=_rows(results, TOKEN_COUNT_OUTPUT)[:, 0],
-            model_version=results[0].get_response().model_version)
+        outputs, answered_by = self._infer(name, texts, parameters, version, max_batch_size, request_id, timeout_s)
+        labels = tuple(label.decode() for label in outputs[LABELS_OUTPUT][0])
+        return Classification(outputs[SCORES_OUTPUT], labels, outputs[TOKEN_COUNT_OUTPUT][:, 0], answered_by)
 
     def _infer(self, name: str, texts: Sequence[str], parameters: dict[str, str | bool] | None, version: int | None,
-               max_batch_size: int, request_id: str, timeout_s: float | None = None) -> list[triton.InferResult]:
-        """Return the answers to all texts, in as many parts as the batch limit asks for, in order."""
+               max_batch_size: int, request_id: str,
+               timeout_s: float | None = None) -> tuple[dict[str, np.ndarray], str]:
+        """Return every output with the rows of all texts in order, and the version that answered."""
         timeout_s = timeout_s or self._inference_timeout_s
-        chunks = [texts[start:start + max_batch_size] for start in range(0, len(texts), max_batch_size)]
+        requests = []
+        for start in range(0, len(texts), max_batch_size):
+            chunk = texts[start:start + max_batch_size]
+            requests.append(new_request(name, version, request_id, parameters))
+            add_texts(requests[-1], TEXT_INPUT, chunk, [len(chunk), 1])
         try:
-            return list(self._infer_all(name, chunks, {
-                "model_version": "" if version is None else str(version), "parameters": parameters,
-                "request_id": request_id, "client_timeout": timeout_s}))
-        except InferenceServerException as error:
-            raise self._inference_error(name, error, timeout_s) from error
+            answers = self._ask(requests, timeout_s)
+        except grpc.RpcError as error:
+            raise self._inference_error(name, _named(error), timeout_s) from error
+        outputs = [read_outputs(answer) for answer in answers]
+        return ({output: np.concatenate([part[output] for part in outputs]) for output in outputs[0]},
+                answers[0].model_version)
+
+    def _ask(self, requests: list[service_pb2.ModelInferRequest],
+             timeout_s: float) -> list[service_pb2.ModelInferResponse]:
+        """Send all requests at once; raises grpc.RpcError. tritonclient's own call would take 0.2 ms more of each."""
+        infer = self._opened().ModelInfer
+        if len(requests) == 1:  # The common case needs no threads to meet.
+            return [infer(requests[0], timeout=timeout_s)]
+        calls = [infer.future(request, timeout=timeout_s) for request in requests]
+        return [call.result() for call in calls]
 
     def generate(self, name: str, request: GenerationRequest, version: int, request_id: str,
                  timeout_s: float) -> Generator[GenerationEvent, None, None]:
@@ -179,28 +190,12 @@ class TritonGateway:
         Raises as `embed` does, with GenerationError for InferenceError.
         """
         try:
-            yield from stream_generation(self._channel(), name, version, request, request_id, timeout_s)
+            yield from stream_generation(self._opened(), name, version, request, request_id, timeout_s)
         except grpc.RpcError as error:
-            named = InferenceServerException(error.details(), str(error.code()))
-            raise self._inference_error(name, named, timeout_s, GenerationError) from error
+            raise self._inference_error(name, _named(error), timeout_s, GenerationError) from error
         except StreamBrokenError as error:
             named = InferenceServerException(str(error))
             raise self._inference_error(name, named, timeout_s, GenerationError) from error
-
-    def _infer_all(self, name: str, chunks: list[Sequence[str]], options: dict) -> Iterator:
-        if len(chunks) == 1:  # The common case needs no threads to meet.
-            yield self._connected().infer(name, [_text_tensor(chunks[0])], **options)
-            return
-        answers = [SimpleQueue() for _ in chunks]
-        for chunk, answer in zip(chunks, answers, strict=True):
-            self._connected().async_infer(
-                name, [_text_tensor(chunk)], **options,
-                callback=lambda result, error, answer=answer: answer.put(error or result))
-        for answer in answers:
-            result = answer.get()
-            if isinstance(result, Exception):
-                raise result
-            yield result
 
     def _index(self):
         try:
@@ -217,13 +212,14 @@ class TritonGateway:
                     self._client = triton.InferenceServerClient(self.address, channel_args=_CHANNEL_OPTIONS)
         return self._client
 
-    def _channel(self) -> grpc.Channel:
-        """Open the streams' own channel on first use, for the same reason."""
-        if self._streams is None:
+    def _opened(self) -> service_pb2_grpc.GRPCInferenceServiceStub:
+        """Open the channel of inferences on first use, for the same reason."""
+        if self._service is None:
             with self._client_lock:
-                if self._streams is None:
-                    self._streams = grpc.insecure_channel(self.address, options=_CHANNEL_OPTIONS)
-        return self._streams
+                if self._service is None:
+                    self._service = service_pb2_grpc.GRPCInferenceServiceStub(
+                        grpc.insecure_channel(self.address, options=_CHANNEL_OPTIONS))
+        return self._service
 
     def _load_error(self, name: str, error: InferenceServerException) -> Exception:
         if _code(error) == grpc.StatusCode.UNAVAILABLE and not self.is_live():
@@ -259,14 +255,9 @@ class TritonGateway:
         return TritonUnavailableError(f"Triton at {self.address} is not available: {error.message()}")
 
 
-def _text_tensor(texts: Sequence[str]) -> triton.InferInput:
-    tensor = triton.InferInput(TEXT_INPUT, [len(texts), 1], "BYTES")
-    tensor.set_data_from_numpy(np.array([text.encode() for text in texts], dtype=object)[:, None])
-    return tensor
-
-
-def _rows(results: Sequence[triton.InferResult], output: str) -> np.ndarray:
-    return np.concatenate([result.as_numpy(output) for result in results])
+def _named(error: grpc.RpcError) -> InferenceServerException:
+    """Return the error that tritonclient would have raised."""
+    return InferenceServerException(error.details(), str(error.code()))
 
 
 def _code(error: InferenceServerException) -> grpc.StatusCode | None:

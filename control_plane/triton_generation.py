@@ -1,4 +1,4 @@
-"""One generation in Triton as a stream over gRPC; triton_gateway names what goes wrong. Knows one channel only.
+"""One generation in Triton as a stream over gRPC; triton_gateway names what goes wrong. Opens no channel.
 
 Tensor names are those of Triton's vLLM backend and more (export.contract).
 """
@@ -6,13 +6,11 @@ Tensor names are those of Triton's vLLM backend and more (export.contract).
 import json
 from collections.abc import Generator, Iterator
 
-import grpc
-import numpy as np
 from tritonclient.grpc import service_pb2, service_pb2_grpc
-from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor
 
 from control_plane.generation.request import GenerationEvent, GenerationRequest
 from control_plane.generation.template_messages import message_for_template
+from control_plane.triton_messages import add_tensor, add_texts, new_request, read_outputs
 from export.contract import (
     DROPPED_OUTPUT,
     FINISH_REASON_OUTPUT,
@@ -35,20 +33,20 @@ from export.contract import (
 # Has Triton end a failed stream with gRPC's status, in place of a text among the answers (Triton: gRPC streaming).
 _METADATA = (("triton_grpc_error", "true"),)
 _NOT_YET = "None"  # finish_reason before the end, as vLLM writes it
-_NUMBERS = {"UINT32": np.uint32, "INT32": np.int32}
 
 
 class StreamBrokenError(Exception):
     """Triton ended the stream with a text and no status."""
 
 
-def stream_generation(channel: grpc.Channel, model: str, version: int, request: GenerationRequest, request_id: str,
+def stream_generation(service: service_pb2_grpc.GRPCInferenceServiceStub, model: str, version: int,
+                      request: GenerationRequest, request_id: str,
                       timeout_s: float) -> Generator[GenerationEvent, None, None]:
     """Yield the pieces of the answers; closing the generator cancels the generation.
 
     Raises grpc.RpcError or StreamBrokenError.
     """
-    call = service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelStreamInfer(
+    call = service.ModelStreamInfer(
         iter([_message(model, version, request, request_id)]), timeout=timeout_s, metadata=_METADATA)
     counted: dict[int, int] = {}
     ended: set[int] = set()
@@ -68,40 +66,25 @@ def stream_generation(channel: grpc.Channel, model: str, version: int, request: 
 
 
 def _message(model: str, version: int, request: GenerationRequest, request_id: str) -> service_pb2.ModelInferRequest:
-    message = service_pb2.ModelInferRequest(model_name=model, model_version=str(version), id=request_id)
+    message = new_request(model, version, request_id)
     told = (RETURN_LOGPROBS_INPUT,) if request.sampling.get("logprobs") is not None else ()
     for name in (STREAM_INPUT, RETURN_FINISH_REASON_INPUT, RETURN_INPUT_TOKENS_INPUT, RETURN_OUTPUT_TOKENS_INPUT,
                  *told):
-        _add(message, name, "BOOL", b"\x01")
-    _add_text(message, SAMPLING_INPUT, json.dumps(request.sampling))
+        add_tensor(message, name, "BOOL", b"\x01", [1])
+    add_texts(message, SAMPLING_INPUT, [json.dumps(request.sampling)])
     if request.messages is None:
-        _add_text(message, PROMPT_INPUT, request.prompt or "")
+        add_texts(message, PROMPT_INPUT, [request.prompt or ""])
     else:
-        _add_text(message, MESSAGES_INPUT, json.dumps([message_for_template(item) for item in request.messages]))
+        add_texts(message, MESSAGES_INPUT, [json.dumps([message_for_template(item) for item in request.messages])])
     if request.tools:
-        _add_text(message, TOOLS_INPUT, json.dumps(request.tools))
+        add_texts(message, TOOLS_INPUT, [json.dumps(request.tools)])
     return message
 
 
-def _add_text(message: service_pb2.ModelInferRequest, name: str, text: str) -> None:
-    _add(message, name, "BYTES", serialize_byte_tensor(np.array([text.encode()], dtype=object)).item())
-
-
-def _add(message: service_pb2.ModelInferRequest, name: str, datatype: str, raw: bytes) -> None:
-    message.inputs.add(name=name, datatype=datatype, shape=[1])
-    message.raw_input_contents.append(raw)
-
-
 def _tensors(response: service_pb2.ModelInferResponse) -> dict[str, list]:
-    """Return the elements of every output, by name."""
-    return {output.name: _elements(output.datatype, raw)
-            for output, raw in zip(response.outputs, response.raw_output_contents, strict=True)}
-
-
-def _elements(datatype: str, raw: bytes) -> list:
-    if datatype == "BYTES":
-        return [text.decode() for text in deserialize_bytes_tensor(raw)]
-    return np.frombuffer(raw, _NUMBERS[datatype]).tolist() if datatype in _NUMBERS else []
+    """Return the elements of every output, by name; texts as str."""
+    return {name: [item.decode() if isinstance(item, bytes) else item for item in array.ravel().tolist()]
+            for name, array in read_outputs(response).items()}
 
 
 def _events(tensors: dict[str, list], counted: dict[int, int], likeliest: int) -> Iterator[GenerationEvent]:

@@ -1,7 +1,11 @@
 """What is known: the catalog and the repository together, read anew each time."""
 
+import os
+import time
+
 import pytest
 
+from control_plane import model_registry
 from control_plane.errors import ModelLoadError, ModelNotExportedError, ModelNotFoundError, ModelNotServableError
 from control_plane.model_registry import ModelRegistry
 from export.catalog import load_catalog
@@ -49,6 +53,29 @@ def test_new_export_is_seen_without_a_restart(registry, repository):
     assert registry.find("mine").versions == [1]
     publish(repository, "mine", version=2)
     assert registry.find("mine").versions == [1, 2]
+
+
+def test_versions_are_read_once_a_change_of_their_directory(registry, repository, monkeypatch):
+    publish(repository, "mine")
+    os.utime(repository / "mine", (1, 1))
+    assert registry.find("mine").versions == [1]
+    monkeypatch.setattr(model_registry, "version_numbers", lambda model_dir: pytest.fail("read again"))
+    assert registry.find("mine").versions == [1]
+
+
+def test_two_changes_at_the_same_time_are_both_seen(registry, repository):
+    now = time.time()
+    for version in (1, 2):
+        publish(repository, "mine", version=version)
+        os.utime(repository / "mine", (now, now))
+        assert registry.find("mine").versions == list(range(1, version + 1))
+
+
+@pytest.mark.parametrize("name", ["../mine", "mine/../mine", ".", "", "mine/"])
+def test_what_could_be_no_name_is_never_made_into_a_path(registry, repository, name):
+    publish(repository, "mine")
+    with pytest.raises(ModelNotFoundError):
+        registry.find(name)
 
 
 def test_unknown_model_lists_every_known_one(registry, repository):

@@ -18,9 +18,9 @@ STANDARD_LIBRARY_AND = {"tomllib", "tomli"}  # Python 3.10 has only the second, 
 SHARED_WITH_OTHERS = SHARED - {"export.errors"}
 
 OWNERS = {
-    # The first talks to servers, the second for it where answers stream; the third uses message classes only.
+    # The first talks to servers, the second for it where answers stream; the others use message classes only.
     "tritonclient": ("control_plane/triton_gateway.py", "control_plane/triton_generation.py",
-                     "control_plane/triton_config.py"),
+                     "control_plane/triton_messages.py", "control_plane/triton_config.py"),
     "grpc": ("control_plane/triton_gateway.py", "control_plane/triton_generation.py"),
     "alembic": "control_plane/database/",
     "sqlalchemy": "control_plane/",
