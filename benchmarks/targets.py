@@ -40,7 +40,7 @@ def verdicts(results: Results) -> list[Verdict]:
         *(verdict for mix in mixes for ours in _LABELS
           for verdict in _against_infinity(results, mix, ours)),
         *(_rest_against_grpc(results, mix) for mix in mixes),
-        *(_tail(results, contestant) for contestant in (CONCH_GRPC, CONCH_REST_BASE64)),
+        *(_tail(results, contestant) for contestant in (CONCH_GRPC, CONCH_REST_BASE64, CONCH_REST_INT8)),
     ]
 
 
