@@ -6,11 +6,11 @@ import numpy as np
 from tritonclient.grpc import service_pb2
 from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor, triton_to_np_dtype
 
-_FIELDS = {bool: "bool_param", int: "int64_param", str: "string_param"}
+_FIELDS = {bool: "bool_param", str: "string_param"}
 
 
 def new_request(model: str, version: int | None, request_id: str,
-                parameters: Mapping[str, str | bool | int] | None = None) -> service_pb2.ModelInferRequest:
+                parameters: Mapping[str, str | bool] | None = None) -> service_pb2.ModelInferRequest:
     """Return a request without tensors; without a version the highest one that is loaded answers it."""
     request = service_pb2.ModelInferRequest(
         model_name=model, model_version="" if version is None else str(version), id=request_id)
