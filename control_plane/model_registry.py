@@ -37,7 +37,7 @@ class KnownModel:
 
 
 class ModelRegistry:
-    """Answers from the disk each time, so that a new export is seen without a restart."""
+    """Answers from the disk, and reads again what has changed, so that a new export is seen without a restart."""
 
     def __init__(self, catalog: Catalog, repository: Path) -> None:
         self._catalog = catalog

@@ -25,7 +25,7 @@ from control_plane.errors import (
 from control_plane.generation.request import GenerationEvent, GenerationRequest
 from control_plane.triton_config import PLACEMENT_PARAMETER
 from control_plane.triton_generation import StreamBrokenError, stream_generation
-from control_plane.triton_messages import add_texts, new_request, read_outputs
+from control_plane.triton_messages import add_texts, new_request, read_output
 from export.contract import (
     EMBEDDING_OUTPUT,
     LABELS_OUTPUT,
@@ -145,21 +145,23 @@ class TritonGateway:
         Raises ModelNotLoadedError, InferenceRejectedError, InferenceTimeoutError, InferenceError, BrokenModelError,
         InsufficientMemoryError or TritonUnavailableError.
         """
-        outputs, answered_by = self._infer(name, texts, parameters, version, max_batch_size, request_id)
-        return Embeddings(outputs[EMBEDDING_OUTPUT], outputs[TOKEN_COUNT_OUTPUT][:, 0], answered_by)
+        answers = self._infer(name, texts, parameters, version, max_batch_size, request_id)
+        return Embeddings(_rows(answers, EMBEDDING_OUTPUT), _rows(answers, TOKEN_COUNT_OUTPUT)[:, 0],
+                          answers[0].model_version)
 
     def classify(self, name: str, texts: Sequence[str], parameters: dict[str, str | bool] | None = None,
                  version: int | None = None, max_batch_size: int = MAX_BATCH_SIZE, request_id: str = "",
                  timeout_s: float | None = None) -> Classification:
         """Score every label of an intent model for each of `texts`; otherwise as `embed`, errors included."""
-        outputs, answered_by = self._infer(name, texts, parameters, version, max_batch_size, request_id, timeout_s)
-        labels = tuple(label.decode() for label in outputs[LABELS_OUTPUT][0])
-        return Classification(outputs[SCORES_OUTPUT], labels, outputs[TOKEN_COUNT_OUTPUT][:, 0], answered_by)
+        answers = self._infer(name, texts, parameters, version, max_batch_size, request_id, timeout_s)
+        labels = tuple(label.decode() for label in read_output(answers[0], LABELS_OUTPUT)[0])
+        return Classification(_rows(answers, SCORES_OUTPUT), labels, _rows(answers, TOKEN_COUNT_OUTPUT)[:, 0],
+                              answers[0].model_version)
 
     def _infer(self, name: str, texts: Sequence[str], parameters: dict[str, str | bool] | None, version: int | None,
                max_batch_size: int, request_id: str,
-               timeout_s: float | None = None) -> tuple[dict[str, np.ndarray], str]:
-        """Return every output with the rows of all texts in order, and the version that answered."""
+               timeout_s: float | None = None) -> list[service_pb2.ModelInferResponse]:
+        """Return the answers to all texts, in as many parts as the batch limit asks for, in order."""
         timeout_s = timeout_s or self._inference_timeout_s
         requests = []
         for start in range(0, len(texts), max_batch_size):
@@ -167,12 +169,9 @@ class TritonGateway:
             requests.append(new_request(name, version, request_id, parameters))
             add_texts(requests[-1], TEXT_INPUT, chunk, [len(chunk), 1])
         try:
-            answers = self._ask(requests, timeout_s)
+            return self._ask(requests, timeout_s)
         except grpc.RpcError as error:
             raise self._inference_error(name, _named(error), timeout_s) from error
-        outputs = [read_outputs(answer) for answer in answers]
-        return ({output: np.concatenate([part[output] for part in outputs]) for output in outputs[0]},
-                answers[0].model_version)
 
     def _ask(self, requests: list[service_pb2.ModelInferRequest],
              timeout_s: float) -> list[service_pb2.ModelInferResponse]:
@@ -253,6 +252,10 @@ class TritonGateway:
 
     def _unreachable(self, error: InferenceServerException) -> TritonUnavailableError:
         return TritonUnavailableError(f"Triton at {self.address} is not available: {error.message()}")
+
+
+def _rows(answers: Sequence[service_pb2.ModelInferResponse], output: str) -> np.ndarray:
+    return np.concatenate([read_output(answer, output) for answer in answers])
 
 
 def _named(error: grpc.RpcError) -> InferenceServerException:

@@ -35,9 +35,17 @@ def add_tensor(request: service_pb2.ModelInferRequest, name: str, datatype: str,
 
 def read_outputs(answer: service_pb2.ModelInferResponse) -> dict[str, np.ndarray]:
     """Return every output by name, in its shape; elements of BYTES are bytes."""
-    return {output.name: _array(output.datatype, raw).reshape(output.shape)
+    return {output.name: _array(output, raw)
             for output, raw in zip(answer.outputs, answer.raw_output_contents, strict=True)}
 
 
-def _array(datatype: str, raw: bytes) -> np.ndarray:
-    return deserialize_bytes_tensor(raw) if datatype == "BYTES" else np.frombuffer(raw, triton_to_np_dtype(datatype))
+def read_output(answer: service_pb2.ModelInferResponse, name: str) -> np.ndarray:
+    """Return one output as `read_outputs` does, and leave the others alone."""
+    index = next(index for index, output in enumerate(answer.outputs) if output.name == name)
+    return _array(answer.outputs[index], answer.raw_output_contents[index])
+
+
+def _array(output: service_pb2.ModelInferResponse.InferOutputTensor, raw: bytes) -> np.ndarray:
+    flat = (deserialize_bytes_tensor(raw) if output.datatype == "BYTES"
+            else np.frombuffer(raw, triton_to_np_dtype(output.datatype)))
+    return flat.reshape(output.shape)

@@ -1,4 +1,4 @@
-"""What is known: the catalog and the repository together, read anew each time."""
+"""What is known: the catalog and the repository together, read again when they change."""
 
 import os
 import time
