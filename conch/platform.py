@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from control_plane.settings import Settings, environment_with
 from export.contract import version_numbers
 from serving.errors import LaunchError
 from serving.processes import adopt_orphans, start_child, stop_children
-from serving.readiness import http_status, wait_for, wait_for_ports
+from serving.readiness import http_json, wait_for, wait_for_ports
 from serving.triton.distribution import find_distribution, lay_out_backends
 from serving.triton.server import ServerOptions, server_command, server_environment
 
@@ -58,7 +58,10 @@ class Platform:
         return not self._settings.triton_urls
 
     def start(self, on_step: Callable[[str], None]) -> None:
-        """Start everything and return when /ready says so; raises LaunchError with the way out."""
+        """Start everything and return when every preloaded model answers; raises LaunchError with the way out.
+
+        What else should be live may take longer, or lack what it needs; `models_not_ready` says.
+        """
         adopt_orphans()
         for signal_number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(signal_number, self._ask_to_stop)
@@ -72,6 +75,10 @@ class Platform:
         preload_models(services, "conch serve", lambda name: on_step(f"load {name}"))
         on_step("start the control plane")
         self._start_control_plane()
+
+    def models_not_ready(self) -> dict[str, str]:
+        """Return why each model that should be live does not answer, by name, as /ready has it."""
+        return {name: reason for name, reason in (self._models() or {}).items() if reason != "ready"}
 
     def wait(self) -> None:
         """Return when asked to stop; until then start again what dies."""
@@ -151,11 +158,21 @@ class Platform:
             "--bind", f"{settings.host}:{settings.http_port}", "--graceful-timeout", "10", "--keep-alive", "75",
             "--no-control-socket", "--worker-tmp-dir", "/dev/shm",  # noqa: S108 - gunicorn's own advice: no disk waits
         ]
-        url = f"http://{settings.local_host}:{settings.http_port}/ready"
         self._start("controller", lambda: start_child(controller, None, self._log("controller")), lambda: True)
         environment = environment_with({"PROMETHEUS_MULTIPROC_DIR": str(self._empty_metrics_dir())})
         self._start("control-plane", lambda: start_child(web, environment, self._log("control-plane")),
-                    lambda: http_status(url) == 200)
+                    lambda: self._answers(settings.preload_models))
+
+    def _answers(self, names: Sequence[str]) -> bool:
+        """Return whether the control plane does, and each of these models."""
+        models = self._models()
+        return models is not None and all(models.get(name) == "ready" for name in names)
+
+    def _models(self) -> dict[str, str] | None:
+        """Return what /ready says of each model that should be live, None while the control plane cannot tell."""
+        settings = self._settings
+        answer = http_json(f"http://{settings.local_host}:{settings.http_port}/ready", _START_TIMEOUT_S)
+        return answer and answer.get("models")
 
     def _empty_metrics_dir(self) -> Path:
         """Return the directory of the workers' metrics; what an earlier start counted is Prometheus's to keep."""

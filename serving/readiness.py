@@ -1,5 +1,6 @@
 """Waits for servers to come up and checks that ports are free. Knows nothing of what answers."""
 
+import json
 import socket
 import time
 import urllib.error
@@ -46,10 +47,26 @@ def wait_for(is_up: Callable[[], bool], complaint: str, timeout_s: float) -> Non
 
 def http_status(url: str, timeout_s: float = 2.0) -> int | None:
     """Return the status that GET `url` answers with, None when nothing answers."""
+    answer = _get(url, timeout_s)
+    return answer and answer[0]
+
+
+def http_json(url: str, timeout_s: float = 2.0) -> dict | None:
+    """Return the JSON object that GET `url` answers with, whatever the status; None when there is none."""
+    answer = _get(url, timeout_s)
+    try:
+        parsed = answer and json.loads(answer[1])
+    except ValueError:
+        return None
+    return parsed if isinstance(parsed, dict) else None
+
+
+def _get(url: str, timeout_s: float) -> tuple[int, bytes] | None:
     try:
         with urllib.request.urlopen(url, timeout=timeout_s) as response:  # noqa: S310 - our own http URL
-            return response.status
+            return response.status, response.read()
     except urllib.error.HTTPError as error:
-        return error.code
+        with error:
+            return error.code, error.read()
     except OSError:
         return None

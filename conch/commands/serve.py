@@ -48,6 +48,8 @@ def _start(platform: Platform, settings: Settings) -> None:
     with tqdm(total=3 + len(settings.preload_models), desc="conch serve", unit="step") as bar:
         platform.start(on_step=lambda step: _show(bar, step))
         bar.update()
+    for name, reason in platform.models_not_ready().items():
+        click.echo(f"{name} should be live and is not ready yet; the controller goes on trying: {reason}", err=True)
     click.echo(_COMMANDS.format(
         key_file=settings.admin_key_file, model=(settings.preload_models or ("fast",))[0],
         triton=f"http://{settings.local_host}:{settings.triton_http_port}",

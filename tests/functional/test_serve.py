@@ -1,5 +1,6 @@
 """`conch serve` as a process: it starts fast, says what is wrong in one line, and leaves nothing behind."""
 
+import shutil
 import signal
 import socket
 import subprocess
@@ -32,6 +33,15 @@ def running(exported, tmp_path_factory):
 def everyone_gone(processes: list[psutil.Process], timeout_s: float = 15) -> bool:
     _, alive = psutil.wait_procs(processes, timeout=timeout_s)
     return not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+
+
+def printed_until_ready(platform: ServedPlatform) -> str:
+    output = ""
+    while "Stop with Ctrl-C" not in output:
+        line = platform.process.stdout.readline()
+        assert line, f"conch serve has ended: {output}"
+        output += line
+    return output
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
@@ -73,9 +83,7 @@ def test_killing_the_parent_leaves_no_process(served):
 
 
 def test_output_holds_commands_to_paste(running):
-    output = ""
-    while "Stop with Ctrl-C" not in output:
-        output += running.process.stdout.readline()
+    output = printed_until_ready(running)
     for expected in (f"http://127.0.0.1:{running.triton_http_port}/v2/models/fast/infer",
                      f"http://127.0.0.1:{running.http_port}/api/v1/models/embedding", "from openai import OpenAI"):
         assert expected in output
@@ -95,6 +103,24 @@ def test_missing_model_is_one_line_that_names_the_command(served):
     run = subprocess.run([CONCH, "serve"], env=served.environment, capture_output=True, text=True, timeout=30)
     assert run.returncode == 1
     assert "run `conch export balanced`" in run.stderr.splitlines()[-1]
+
+
+def test_a_model_whose_files_are_gone_does_not_hold_up_the_others(exported, tmp_path):
+    repository = shutil.copytree(exported, tmp_path / "model_repository")
+    config = (shutil.copytree(repository / "fast", repository / "gone") / "config.pbtxt")
+    config.write_text(config.read_text().replace('"fast"', '"gone"'))
+    served = ServedPlatform(tmp_path / "home", repository).start()
+    try:
+        assert served.rest("POST", "/api/v1/models/load", {"model_type": "gone"}).status == 200
+        served.stop()
+        shutil.rmtree(repository / "gone")
+        served.process = subprocess.Popen([CONCH, "serve"], env=served.environment, stdout=subprocess.PIPE,
+                                          stderr=subprocess.STDOUT, text=True)
+        assert "gone should be live and is not ready yet" in printed_until_ready(served)
+        assert served.rest("POST", "/api/v1/models/embedding", {"text": "still served"}).status == 200
+        assert served.rest("GET", "/ready").status == 503
+    finally:
+        served.stop()
 
 
 def test_every_port_is_on_loopback_only(running):

@@ -5,11 +5,13 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from serving.errors import LaunchError
-from serving.readiness import check_ports_free, http_status, wait_for
+from serving.readiness import check_ports_free, http_json, http_status, wait_for
 
 HOST = "127.0.0.1"
 
@@ -71,11 +73,34 @@ def test_an_error_while_waiting_is_passed_on():
 
 @pytest.mark.parametrize("status", [200, 204, 404, 503])
 def test_the_status_is_that_of_the_answer(status):
+    with answering(status, b"") as url:
+        assert http_status(url) == status
+
+
+@pytest.mark.parametrize(("status", "body", "expected"), [
+    (200, b'{"models": {"fast": "ready"}}', {"models": {"fast": "ready"}}),
+    (503, b'{"ready": false}', {"ready": False}),
+    (200, b"[1]", None), (200, b"ready", None), (404, b"", None)])
+def test_a_json_object_is_read_whatever_the_status(status, body, expected):
+    with answering(status, body) as url:
+        assert http_json(url) == expected
+
+
+def test_a_server_that_does_not_answer_has_no_status(free_port, taken_port):
+    assert http_status(f"http://{HOST}:{free_port}/") is None
+    assert http_status(f"http://{HOST}:{taken_port}/", timeout_s=0.1) is None
+    assert http_json(f"http://{HOST}:{free_port}/") is None
+
+
+@contextmanager
+def answering(status: int, body: bytes) -> Iterator[str]:
+    """The URL of a server that gives one answer."""
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(status)
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
+            self.wfile.write(body)
 
         def log_message(self, *args) -> None:
             pass
@@ -83,13 +108,8 @@ def test_the_status_is_that_of_the_answer(status):
     with http.server.HTTPServer((HOST, 0), Handler) as server:
         thread = threading.Thread(target=server.handle_request)
         thread.start()
-        assert http_status(f"http://{HOST}:{server.server_port}/ready") == status
+        yield f"http://{HOST}:{server.server_port}/ready"
         thread.join()
-
-
-def test_a_server_that_does_not_answer_has_no_status(free_port, taken_port):
-    assert http_status(f"http://{HOST}:{free_port}/") is None
-    assert http_status(f"http://{HOST}:{taken_port}/", timeout_s=0.1) is None
 
 
 def _child(code: str) -> subprocess.Popen:
