@@ -58,23 +58,24 @@ class Platform:
         return not self._settings.triton_urls
 
     def start(self, on_step: Callable[[str], None]) -> None:
-        """Start everything and return when every preloaded model answers; raises LaunchError with the way out.
+        """Start everything and return when what could be preloaded answers; raises LaunchError with the way out.
 
-        What else should be live may take longer, or lack what it needs; `models_not_ready` says.
+        Other models that should be live may take longer, or lack what they need; `models_not_ready` says.
         """
         adopt_orphans()
         for signal_number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(signal_number, self._ask_to_stop)
-        self._check_preconditions()
+        self._check_ports()
         on_step("prepare the database")
         self._prepare_database()
         services = build_services(self._settings)
+        self._check_exported(services)
         on_step("start Triton" if self.starts_triton else "find Triton")
         if self.starts_triton:
             self._start_triton(services)
-        preload_models(services, "conch serve", lambda name: on_step(f"load {name}"))
+        loaded = preload_models(services, "conch serve", lambda name: on_step(f"load {name}"))
         on_step("start the control plane")
-        self._start_control_plane()
+        self._start_control_plane(loaded)
 
     def models_not_ready(self) -> dict[str, str]:
         """Return why each model that should be live does not answer, by name, as /ready has it."""
@@ -115,18 +116,22 @@ class Platform:
             self._stopping = True
             raise KeyboardInterrupt
 
-    def _check_preconditions(self) -> None:
+    def _check_ports(self) -> None:
         settings = self._settings
-        for name in settings.preload_models:
-            if not version_numbers(settings.model_repository / name):
-                raise LaunchError(f"model {name!r} is not in {settings.model_repository}; run `conch export {name}`, "
-                                  "or leave it out of CONCH_PRELOAD_MODELS")
         ports = {"CONCH_HTTP_PORT": settings.http_port}
         if self.starts_triton:
             ports |= {"CONCH_TRITON_HTTP_PORT": settings.triton_http_port,
                       "CONCH_TRITON_GRPC_PORT": settings.triton_grpc_port,
                       "CONCH_TRITON_METRICS_PORT": settings.triton_metrics_port}
         wait_for_ports(settings.host, ports, _PORT_TIMEOUT_S)
+
+    def _check_exported(self, services: Services) -> None:
+        """Find out before Triton starts; a model that was live before is for the controller to bring back."""
+        for name in services.settings.preload_models:
+            repository = services.settings.model_repository
+            if not version_numbers(repository / name) and not services.store.find(name).is_wanted:
+                raise LaunchError(f"model {name!r} is not in {repository}; run `conch export {name}`, or leave it out "
+                                  "of CONCH_PRELOAD_MODELS")
 
     def _prepare_database(self) -> None:
         """Bring our own SQLite file up to date; a server's schema is for its administrator to move."""
@@ -148,7 +153,7 @@ class Platform:
         gateway = services.fleet.gateway(services.fleet.names[0])
         self._start("triton", lambda: start_child(command, environment, self._log("triton")), gateway.is_live)
 
-    def _start_control_plane(self) -> None:
+    def _start_control_plane(self, loaded: Sequence[str]) -> None:
         settings = self._settings
         controller = [sys.executable, "-m", "conch.controller"]
         web = [
@@ -161,7 +166,7 @@ class Platform:
         self._start("controller", lambda: start_child(controller, None, self._log("controller")), lambda: True)
         environment = environment_with({"PROMETHEUS_MULTIPROC_DIR": str(self._empty_metrics_dir())})
         self._start("control-plane", lambda: start_child(web, environment, self._log("control-plane")),
-                    lambda: self._answers(settings.preload_models))
+                    lambda: self._answers(loaded))
 
     def _answers(self, names: Sequence[str]) -> bool:
         """Return whether the control plane does, and each of these models."""

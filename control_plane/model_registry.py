@@ -1,6 +1,7 @@
 """Which models are known and which are exported: the catalog and the model repository together. Asks no Triton."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -29,22 +30,27 @@ _SETTLED_NS = 2_000_000_000
 
 @dataclass(frozen=True)
 class KnownModel:
-    """A model by its name in the repository; at least one of `entry` and `versions` is not empty."""
+    """A model by its name in the repository, where a model that is only recorded has lost its files."""
 
     name: str
-    entry: CatalogEntry | None   # None for a model that is only in the repository
+    entry: CatalogEntry | None   # None for a model that the catalog does not list
     versions: list[int]          # exported version numbers, ascending
 
 
 class ModelRegistry:
-    """Answers from the disk, and reads again what has changed, so that a new export is seen without a restart."""
+    """Answers from the disk, and reads again what has changed, so that a new export is seen without a restart.
 
-    def __init__(self, catalog: Catalog, repository: Path) -> None:
+    `is_recorded` says whether anything was ever decided of a model; such a one is known also without its files.
+    """
+
+    def __init__(self, catalog: Catalog, repository: Path,
+                 is_recorded: Callable[[str], bool] = lambda name: False) -> None:
         self._catalog = catalog
         self._repository = repository
+        self._is_recorded = is_recorded
 
     def all(self) -> list[KnownModel]:
-        """Return every known model: those of the catalog in its order, then the others of the repository by name."""
+        """Return the models that there are: those of the catalog in its order, the others of the repository by name."""
         names = [entry.alias for entry in self._catalog.entries]
         others = sorted(set(self._exported_names()) - set(names))
         return [self._known(name) for name in [*names, *others]]
@@ -56,7 +62,7 @@ class ModelRegistry:
         """
         if name in self._catalog:
             return self._known(self._catalog.find(name).alias)
-        if MODEL_NAME_PATTERN.match(name) and self._is_exported(name):
+        if MODEL_NAME_PATTERN.match(name) and (self._is_exported(name) or self._is_recorded(name)):
             return self._known(name)
         raise ModelNotFoundError(name, [model.name for model in self.all()])
 

@@ -41,10 +41,12 @@ class ModelService:
         return self._registry.is_for_vllm(self._registry.find(name).name)
 
     def describe_all(self) -> list[dict]:
-        """Describe every known model."""
+        """Describe every model that there is, and those that are wanted although their files are gone."""
         states, seen = self._store.all(), group_by_model(self._store.observations())
+        models = {model.name: model for model in self._registry.all()}
+        lost = [name for name, state in sorted(states.items()) if state.is_wanted and name not in models]
         return [self._describe(model, states.get(model.name, ModelState(model.name)), seen.get(model.name, []))
-                for model in self._registry.all()]
+                for model in [*models.values(), *map(self._registry.find, lost)]]
 
     def describe(self, name: str) -> dict:
         """Describe one model, its newest version's manifest included."""

@@ -74,7 +74,7 @@ def build_services(settings: Settings, gateways: Sequence[TritonGateway] | None 
     """Put the services for `settings` together; tests may bring gateways of their own. Connects to nothing yet."""
     database = Database(settings.database_address)
     leases, store = Leases(database), ModelStore(database)
-    registry = ModelRegistry(load_catalog(settings.catalog_path), settings.model_repository)
+    registry = ModelRegistry(load_catalog(settings.catalog_path), settings.model_repository, store.has)
     fleet = Fleet(connect_tritons(settings) if gateways is None else gateways, settings.vllm_tritons)
     rollout = Rollout(fleet, registry, store, settings.load_timeout_s, model_parameters(settings))
     residency = Residency(store, leases, fleet, rollout, registry, memory_budget(settings))

@@ -49,7 +49,8 @@ def _start(platform: Platform, settings: Settings) -> None:
         platform.start(on_step=lambda step: _show(bar, step))
         bar.update()
     for name, reason in platform.models_not_ready().items():
-        click.echo(f"{name} should be live and is not ready yet; the controller goes on trying: {reason}", err=True)
+        click.echo(f"{name} should be live and is not ready: {reason}. The controller goes on trying, and "
+                   f"{settings.home / 'logs' / 'controller.log'} says with what success", err=True)
     click.echo(_COMMANDS.format(
         key_file=settings.admin_key_file, model=(settings.preload_models or ("fast",))[0],
         triton=f"http://{settings.local_host}:{settings.triton_http_port}",

@@ -85,6 +85,11 @@ class ModelStore:
             row = session.get(ModelRow, name)
             return _state(row) if row else ModelState(name)
 
+    def has(self, name: str) -> bool:
+        """Return whether anybody ever touched a model."""
+        with self._database.read() as session:
+            return session.get(ModelRow, name) is not None
+
     def all(self) -> dict[str, ModelState]:
         """Return the states of all models that were ever touched, by name."""
         with self._database.read() as session:

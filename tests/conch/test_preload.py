@@ -9,6 +9,7 @@ import pytest
 
 from conch.preload import preload_models
 from control_plane.errors import ModelLoadError
+from control_plane.lifecycle.store import Change
 from control_plane.services import build_services
 from control_plane.settings import Settings
 from tests.control_plane.conftest import migrate
@@ -33,8 +34,7 @@ def services(tmp_path, gateway):
 
 def test_every_model_is_loaded_to_stay_in_the_order_of_the_setting(services, gateway):
     told = []
-    preload_models(services, "test", told.append)
-    assert told == ["one", "two"]
+    assert preload_models(services, "test", told.append) == told == ["one", "two"]
     assert gateway.loaded == {"one": [1], "two": [1]}
     states = [services.store.find(name) for name in told]
     assert [(state.is_wanted, state.policy) for state in states] == [(True, "preload")] * 2
@@ -62,9 +62,21 @@ def test_a_model_that_triton_refuses_is_named(services, gateway):
 
 
 def test_the_command_says_in_one_line_what_is_wrong(tmp_path):
+    migrate(Settings(home=tmp_path))
     environment = {**os.environ, "CONCH_HOME": str(tmp_path), "CONCH_MODEL_REPOSITORY": str(tmp_path / "repository"),
                    "CONCH_PRELOAD_MODELS": "fast"}
     ended = subprocess.run([sys.executable, "-m", "conch.preload"], env=environment, capture_output=True, text=True)
     assert ended.returncode == 1
     assert ended.stderr.startswith("conch: model 'fast' has not been exported yet")
     assert ended.stderr.count("\n") == 1
+
+
+def test_a_model_that_should_be_live_already_does_not_keep_the_others_from_being_loaded(services, gateway, caplog):
+    services.lifecycle.load("one", Change("test"))
+    gateway.models.clear()
+    gateway.refused["one", 1] = "no such file"
+    assert preload_models(services, "test") == ["two"]
+    assert gateway.loaded == {"two": [1]}
+    assert "one cannot be loaded now" in caplog.text
+    assert "no such file" in caplog.text
+    services.database.dispose()

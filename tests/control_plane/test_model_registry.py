@@ -7,7 +7,7 @@ import pytest
 
 from control_plane import model_registry
 from control_plane.errors import ModelLoadError, ModelNotExportedError, ModelNotFoundError, ModelNotServableError
-from control_plane.model_registry import ModelRegistry
+from control_plane.model_registry import KnownModel, ModelRegistry
 from export.catalog import load_catalog
 from export.contract import CONFIG_FILE
 from export.manifest import ManifestError
@@ -101,6 +101,17 @@ def test_directories_that_are_no_published_model_are_not_known(registry, reposit
     (repository / "README.md").write_text("not a model", encoding="utf-8")
     names = {model.name for model in registry.all()}
     assert names.isdisjoint({"unfinished", "unconfigured", "README.md"})
+
+
+def test_a_model_of_which_something_is_recorded_is_known_without_its_files(settings):
+    registry = ModelRegistry(load_catalog(settings.catalog_path), settings.model_repository,
+                             is_recorded={"lost", "../x"}.__contains__)
+    assert registry.find("lost") == KnownModel("lost", None, [])
+    assert "lost" not in {model.name for model in registry.all()}
+    with pytest.raises(ModelNotExportedError):
+        registry.servable("lost")
+    with pytest.raises(ModelNotFoundError):
+        registry.find("../x")
 
 
 def test_repository_that_does_not_exist_has_no_models(settings, tmp_path):

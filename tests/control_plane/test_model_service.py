@@ -1,5 +1,6 @@
 """The use cases that change nothing, over a fake Triton: descriptions, readiness by real inferences, dimensions."""
 
+import shutil
 from contextlib import nullcontext
 
 import numpy as np
@@ -42,6 +43,17 @@ def test_every_model_has_a_state(service, services):
     assert _states(service)["tiny"] == "loaded"
     services.lifecycle.unload("tiny", TEST)
     assert _states(service)["tiny"] == "exported"
+
+
+def test_a_model_whose_files_are_gone_is_listed_until_nobody_wants_it(service, services, settings):
+    publish(settings.model_repository, "lost")
+    services.lifecycle.load("lost", TEST)
+    shutil.rmtree(settings.model_repository / "lost")
+    assert _states(service)["lost"] == "loaded"
+    services.lifecycle.unload("lost", TEST)
+    assert "lost" not in _states(service)
+    assert service.describe("lost")["state"] == "not_exported"
+    assert [line["action"] for line in service.history("lost", 10)] == ["unload", "load"]
 
 
 def test_a_model_that_went_away_with_its_triton_counts_as_exported(service, services, gateway, loaded):

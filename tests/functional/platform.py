@@ -48,14 +48,18 @@ class ServedPlatform:
 
     def start(self, command: list[str] | None = None) -> "ServedPlatform":
         """Start it and wait for /ready."""
-        self.process = subprocess.Popen(command or [CONCH, "serve"], env=self.environment, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT, text=True)
+        self.launch(command)
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self.is_ready():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"conch serve did not start: {self.process.communicate(timeout=20)[0]}")
             time.sleep(0.1)
         return self
+
+    def launch(self, command: list[str] | None = None) -> None:
+        """Start it and wait for nothing."""
+        self.process = subprocess.Popen(command or [CONCH, "serve"], env=self.environment, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, text=True)
 
     def wait_until_it_watches(self) -> "ServedPlatform":
         """Wait until `conch serve` has said that all is up: from then on it starts again what dies.

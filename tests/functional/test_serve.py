@@ -1,5 +1,6 @@
 """`conch serve` as a process: it starts fast, says what is wrong in one line, and leaves nothing behind."""
 
+import json
 import shutil
 import signal
 import socket
@@ -9,7 +10,7 @@ import time
 import psutil
 import pytest
 
-from tests.functional.platform import CONCH, ServedPlatform
+from tests.functional.platform import CONCH, ServedPlatform, wait_until
 
 
 @pytest.fixture
@@ -114,11 +115,25 @@ def test_a_model_whose_files_are_gone_does_not_hold_up_the_others(exported, tmp_
         assert served.rest("POST", "/api/v1/models/load", {"model_type": "gone"}).status == 200
         served.stop()
         shutil.rmtree(repository / "gone")
-        served.process = subprocess.Popen([CONCH, "serve"], env=served.environment, stdout=subprocess.PIPE,
-                                          stderr=subprocess.STDOUT, text=True)
-        assert "gone should be live and is not ready yet" in printed_until_ready(served)
+        served.launch()
+        assert "gone should be live and is not ready" in printed_until_ready(served)
         assert served.rest("POST", "/api/v1/models/embedding", {"text": "still served"}).status == 200
         assert served.rest("GET", "/ready").status == 503
+        assert served.rest("POST", "/api/v1/models/unload", {"model_type": "gone"}).body["state"] == "not_exported"
+        wait_until(served.is_ready)
+    finally:
+        served.stop()
+
+
+def test_a_preloaded_model_that_was_live_and_is_damaged_since_does_not_end_the_start(exported, tmp_path):
+    repository = shutil.copytree(exported, tmp_path / "model_repository")
+    served = ServedPlatform(tmp_path / "home", repository).start()
+    try:
+        served.stop()
+        (repository / "fast" / "1" / "model.onnx").write_bytes(b"not a model")
+        served.launch()
+        assert "fast should be live and is not ready" in printed_until_ready(served)
+        assert "has sha256" in json.dumps(served.rest("GET", "/api/v1/models/info?type=fast").body["targets"])
     finally:
         served.stop()
 
@@ -145,8 +160,7 @@ def test_key_survives_a_restart(running):
 
 
 def test_triton_dying_while_the_control_plane_starts_is_reported_at_once(served):
-    served.process = subprocess.Popen([CONCH, "serve"], env=served.environment, stdout=subprocess.PIPE,
-                                      stderr=subprocess.STDOUT, text=True)
+    served.launch()
     log = served.home / "logs" / "control-plane.log"  # made when gunicorn is started
     while not log.exists():
         assert served.process.poll() is None

@@ -24,6 +24,7 @@ def store(database):
 
 def test_a_model_that_nobody_touched_wants_nothing_and_has_no_row(store):
     assert store.find("tiny") == ModelState("tiny")
+    assert not store.has("tiny")
     assert store.all() == {}
     assert store.history("tiny", 10) == []
 
@@ -33,6 +34,7 @@ def test_a_change_is_kept_with_a_new_revision_and_a_line_of_history(store):
               "keeps_previous_warm": True, "targets": ("one:1",), "configuration": {"instances": 2},
               "activated_at": NOW, "last_used_at": NOW}
     after = store.change(store.find("tiny"), "activate", Change("某人", "因为 🙂"), {"a": 1}, **values)
+    assert store.has("tiny")
     assert after == ModelState("tiny", revision=1, **values)
     assert store.find("tiny") == after
     assert store.all() == {"tiny": after}

@@ -37,7 +37,7 @@ class World:
         self.gateways = gateways or [FakeGateway(repository, target) for target in TARGETS]
         self.leases, self.store = Leases(database), store or ModelStore(database)
         self.fleet = Fleet(self.gateways, vllm)
-        registry = ModelRegistry(load_catalog(repository / "no-catalog.toml"), repository)
+        registry = ModelRegistry(load_catalog(repository / "no-catalog.toml"), repository, self.store.has)
         self.rollout = Rollout(self.fleet, registry, self.store, unload_timeout_s=0.2, parameters=parameters or {})
         self.residency = Residency(self.store, self.leases, self.fleet, self.rollout, registry, budget)
         self.lifecycle = Lifecycle(registry, self.store, self.leases, self.fleet, self.rollout, self.residency,
