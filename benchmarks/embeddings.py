@@ -32,7 +32,7 @@ INFINITY_ROOT = HERE.parent / ".bench-venv"
 @click.command()
 @click.option("--contestant", "chosen", multiple=True, type=click.Choice(names.ALL),
               help="Take part; repeat for more. Default: all.")
-@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
 @click.option("--seconds", type=click.FloatRange(0.5), default=4.0, show_default=True, help="Measured time of a turn.")
 @click.option("--mix", "mixes", multiple=True, type=click.Choice(["short", "long"]), help="Default: both.")
 @click.option("--quick", is_flag=True, help="One round of one second, short texts, the main contestants.")
