@@ -1,8 +1,10 @@
 """The tuning loop on the real Triton: seed, ask, label, train, judge, activate and roll back under load."""
 
+import sqlite3
 import subprocess
 import threading
 import time
+from contextlib import closing
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -95,8 +97,11 @@ def test_the_gates_report_is_a_page_with_its_plots(served, rest):
 
 
 def test_a_version_that_did_not_pass_is_not_activated_without_a_reason(served, rest):
+    # What the gate finds of two classifiers over random embeddings is chance, and now and then it is a pass.
+    with closing(sqlite3.connect(served.home / "conch.db")) as database, database:
+        database.execute("UPDATE intent_model_versions SET verdict = 'inconclusive' WHERE version = 'intent-2'")
     newest, _ = rest.call("GET", "/api/v1/model-tuning/models")["versions"]
-    assert newest["verdict"] != "pass"
+    assert newest["verdict"] == "inconclusive"
     answer = served.rest("POST", "/api/v1/model-tuning/models/intent-2/activate", {})
     assert (answer.status, answer.body["type"]) == (409, "urn:conch:problem:promotion")
 
