@@ -22,6 +22,7 @@ from export.contract import (
     TOKEN_INDEX,
     UNIT_EMBEDDING,
 )
+from export.fused_attention import fused_attention
 from export.packed_body import run_packed
 
 _OPSET = 17
@@ -67,7 +68,7 @@ def export_graph(model: SentenceTransformer, path: Path, head: torch.nn.Module |
     axes = {name: {0: "rows", 1: "row_tokens"} for name in _ROW_INPUTS}
     axes |= {name: {0: "texts", 1: "text_tokens"} for name in _TEXT_INPUTS}
     axes |= {name: {0: "texts"} for name in outputs}
-    with torch.no_grad(), warnings.catch_warnings():
+    with torch.no_grad(), fused_attention(model[0].auto_model), warnings.catch_warnings():
         # The tracer warns of every shape it reads as a constant; the parity gate, which varies all of them, is the
         # check that none of them matters.
         warnings.simplefilter("ignore")

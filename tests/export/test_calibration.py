@@ -36,7 +36,7 @@ def test_a_file_without_texts_is_refused_by_its_name(tmp_path, content):
 def test_every_text_counts_as_much_and_each_of_its_tokens_too(tmp_path):
     export_graph(load_sentence_transformer(build_checkpoint(tmp_path)), tmp_path / "model.onnx")
     model = onnx.load(tmp_path / "model.onnx")
-    names = [node.input[0] for node in model.graph.node if node.op_type == "MatMul" and "query" in node.name]
+    names = [node.input[0] for node in model.graph.node if node.op_type == "MatMul" and "projection" in node.name]
     texts = random_texts((7, 4), vocabulary=60)
     seen = observe_inputs(model, names, texts)
     assert list(seen) == names
