@@ -1,5 +1,6 @@
 """Waits for servers to come up and checks that ports are free. Knows nothing of what answers."""
 
+import http.client
 import json
 import socket
 import time
@@ -62,11 +63,13 @@ def http_json(url: str, timeout_s: float = 2.0) -> dict | None:
 
 
 def _get(url: str, timeout_s: float) -> tuple[int, bytes] | None:
+    """Return the status and the whole body, None when there is none, or when it breaks off."""
     try:
-        with urllib.request.urlopen(url, timeout=timeout_s) as response:  # noqa: S310 - our own http URL
+        try:
+            response = urllib.request.urlopen(url, timeout=timeout_s)  # noqa: S310 - our own http URL
+        except urllib.error.HTTPError as error:
+            response = error
+        with response:
             return response.status, response.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read()
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return None

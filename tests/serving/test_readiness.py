@@ -92,13 +92,19 @@ def test_a_server_that_does_not_answer_has_no_status(free_port, taken_port):
     assert http_json(f"http://{HOST}:{free_port}/") is None
 
 
+@pytest.mark.parametrize("status", [200, 503])
+def test_an_answer_that_breaks_off_is_none(status):
+    with answering(status, b'{"models": {', promised=100) as url:
+        assert http_json(url) is None
+
+
 @contextmanager
-def answering(status: int, body: bytes) -> Iterator[str]:
-    """The URL of a server that gives one answer."""
+def answering(status: int, body: bytes, promised: int | None = None) -> Iterator[str]:
+    """The URL of a server that gives one answer, and promises so many bytes of it."""
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", str(promised or len(body)))
             self.end_headers()
             self.wfile.write(body)
 
