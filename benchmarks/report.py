@@ -1,7 +1,7 @@
 """Writes results as Markdown. Pure: results in, text out."""
 
 from benchmarks.contestants import ALL
-from benchmarks.results import IN_PROCESS, SCENARIOS, Results, Spread
+from benchmarks.results import SCENARIOS, Results, Spread
 from benchmarks.targets import SAME_QUALITY_COSINE, verdicts
 
 _INTRODUCTION = """# Embeddings: Conch against its peers
@@ -20,8 +20,6 @@ def render(results: Results, plots: dict[str, str]) -> str:
         *(write_section(f"{scenario.title}, {mix} texts", table)
           for mix in _mixes(results) for scenario in SCENARIOS
           if (table := _throughput(results, mix, scenario.name))),
-        *(write_section(f"Without a server, {mix} texts", table) for mix in _mixes(results)
-          if (table := _throughput(results, mix, IN_PROCESS))),
         write_section("Contestants", _contestants(results)),
     ]
     return "\n\n".join(parts) + "\n"

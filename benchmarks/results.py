@@ -22,7 +22,6 @@ class Scenario:
 
 
 SCENARIOS = (Scenario("32x1", 32, 1), Scenario("4x32", 4, 32), Scenario("16x1", 16, 1))
-IN_PROCESS = "in process"  # the scenario of a contestant without a server
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from benchmarks.contestants import (
     LIMIT,
     LIMIT_AT_ONCE,
 )
-from benchmarks.results import IN_PROCESS, Results, Spread, ratio_of
+from benchmarks.results import Results, Spread, ratio_of
 
 # An engine whose vectors are further than this from sentence-transformers' (infinity's int8: 0.98) trades quality for
 # speed. It is shown, and compared, but only an engine of the same quality can be the best one, theirs or ours.
@@ -56,7 +56,7 @@ def _against_limit(results: Results, mix: str) -> list[Verdict]:
     return [
         _at_least(f"gRPC with perf_analyzer / {label}, {scenario}, {mix}", bound,
                   ratio_of(results.values(CONCH_PERF_ANALYZER, mix, scenario),
-                           results.values(limit, mix, IN_PROCESS)))
+                           results.values(limit, mix, scenario)))
         for label, limit, bounds in limits for scenario, bound in bounds.items()
     ]
 

@@ -14,7 +14,7 @@ from benchmarks.contestants import (
 )
 from benchmarks.plot import Bar, draw_bars
 from benchmarks.report import render
-from benchmarks.results import IN_PROCESS, Results, Sample, Spread, min_cosine, ratio_of
+from benchmarks.results import Results, Sample, Spread, min_cosine, ratio_of
 from benchmarks.targets import verdicts
 
 INT8, FP32 = "infinity-optimum-int8", "infinity-optimum-fp32"
@@ -53,7 +53,7 @@ def test_results_survive_json():
 
 @pytest.mark.parametrize(("texts_per_s", "passed"), [(84, False), (85, True)])
 def test_the_limit_is_approached_to_85_percent(texts_per_s, passed):
-    results = results_of(sample(CONCH_PERF_ANALYZER, texts_per_s), sample(LIMIT, 100, IN_PROCESS))
+    results = results_of(sample(CONCH_PERF_ANALYZER, texts_per_s), sample(LIMIT, 100))
     assert verdict_of(results, "gRPC with perf_analyzer / in-process limit, 32x1").passed is passed
 
 
@@ -88,7 +88,7 @@ def test_the_tail_must_stay_under_100_ms(p99_ms, passed):
 
 
 def test_report_orders_by_throughput_and_names_every_miss():
-    results = results_of(sample(CONCH_PERF_ANALYZER, 50), sample(CONCH_GRPC, 500), sample(LIMIT, 100, IN_PROCESS))
+    results = results_of(sample(CONCH_PERF_ANALYZER, 50), sample(CONCH_GRPC, 500), sample(LIMIT, 100))
     report = render(results, {"A picture": "plots/a.svg"})
     assert report.index(f"| {CONCH_GRPC} | 500 (500–500)") < report.index(f"| {CONCH_PERF_ANALYZER} | 50 (50–50)")
     assert report.count("**miss**") == 1
