@@ -14,6 +14,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from export.calibration import SeenInputs, observe_inputs
+from export.errors import UnsupportedModelError
 from export.gptq import round_matrix
 
 # How much of the difference between channels is moved into the matrix: SmoothQuant's alpha and its default. 0.4, 0.6
@@ -21,21 +22,19 @@ from export.gptq import round_matrix
 _SMOOTHING = 0.5
 _KEPT_SHARE = 1 / 48  # of an MLP's channels: 32 of 1,536
 _MIN_INPUTS = 32      # of a matrix that is worth it
+_TOKEN_AXES = 3       # rows, tokens and channels; what comes after the pooling has no tokens any more
 _SMALLEST = 1e-6
 
 
 def quantize_encoder(path: Path, token_ids: Sequence[Sequence[int]]) -> None:
     """Quantise in place the matrices that tokens are multiplied with.
 
-    `token_ids` are calibration texts, special tokens included.
+    `token_ids` are calibration texts, special tokens included. Raises UnsupportedModelError where the graph does not
+    tell which matrices these are; a matrix that is overlooked would stay in floating point without a word.
     """
     model = onnx.load(str(path))
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
-    readers: dict[str, list[onnx.NodeProto]] = {}
-    tokens = _token_tensors(model)
-    for node in model.graph.node:
-        if node.op_type == "MatMul" and node.input[0] in tokens and _is_worth_it(weights.get(node.input[1])):
-            readers.setdefault(node.input[0], []).append(node)
+    readers = _readers_of_tokens(model, weights)
     seen = observe_inputs(model, list(readers), token_ids)
     replacements: dict[str, list[onnx.NodeProto]] = {}
     for name, nodes in readers.items():
@@ -45,10 +44,27 @@ def quantize_encoder(path: Path, token_ids: Sequence[Sequence[int]]) -> None:
     onnx.save(model, str(path))
 
 
-def _token_tensors(model: onnx.ModelProto) -> set[str]:
-    """Return the names of what has rows, tokens and channels; what comes after the pooling has no tokens any more."""
+def _readers_of_tokens(model: onnx.ModelProto, weights: dict[str, onnx.TensorProto]) -> dict[str, list[onnx.NodeProto]]:
+    """Return the products of tokens with matrices, by what is multiplied."""
+    axes = _axes_of_tensors(model)
+    readers: dict[str, list[onnx.NodeProto]] = {}
+    for node in model.graph.node:
+        if node.op_type == "MatMul" and _is_worth_it(weights.get(node.input[1])):
+            if node.input[0] not in axes:
+                raise UnsupportedModelError(f"int8 cannot be had: the graph does not tell whether {node.input[1]} "
+                                            "multiplies tokens or sentences; export in bf16")
+            if axes[node.input[0]] == _TOKEN_AXES:
+                readers.setdefault(node.input[0], []).append(node)
+    if not readers:
+        raise UnsupportedModelError("int8 cannot be had: no matrix of the graph multiplies tokens; export in bf16")
+    return readers
+
+
+def _axes_of_tensors(model: onnx.ModelProto) -> dict[str, int]:
+    """Return how many axes each value has whose shape the graph tells."""
     inferred = onnx.shape_inference.infer_shapes(model)
-    return {value.name for value in inferred.graph.value_info if len(value.type.tensor_type.shape.dim) == 3}
+    return {value.name: len(value.type.tensor_type.shape.dim) for value in inferred.graph.value_info
+            if value.type.tensor_type.HasField("shape")}
 
 
 def _is_worth_it(weight: onnx.TensorProto | None) -> bool:

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense
 
@@ -70,6 +70,20 @@ def test_matrices_that_see_sentences_rather_than_tokens_are_left_alone(tmp_path)
     kinds = {tuple(tensor.dims): tensor.data_type for tensor in onnx.load(tmp_path / "model.onnx").graph.initializer
              if 48 in tensor.dims and len(tensor.dims) == 2}
     assert set(kinds.values()) == {onnx.TensorProto.FLOAT}
+
+
+def test_a_graph_that_does_not_tell_what_its_matrices_multiply_is_refused(small_checkpoint, tmp_path):
+    export_graph(load_sentence_transformer(small_checkpoint), tmp_path / "model.onnx")
+    model = onnx.load(tmp_path / "model.onnx")
+    weights = {tensor.name for tensor in model.graph.initializer}
+    place, product = next((place, node) for place, node in enumerate(model.graph.node)
+                          if node.op_type == "MatMul" and node.input[1] in weights)
+    model.graph.node.insert(place, helper.make_node("Opaque", [product.input[0]], ["hidden"], domain="test"))
+    product.input[0] = "hidden"
+    model.opset_import.append(helper.make_opsetid("test", 1))
+    onnx.save(model, tmp_path / "model.onnx")
+    with pytest.raises(UnsupportedModelError, match="tokens or sentences; export in bf16"):
+        quantize_encoder(tmp_path / "model.onnx", TOKENS)
 
 
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
