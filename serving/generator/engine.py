@@ -6,6 +6,7 @@ every running sequence, so that a long prompt delays the others by a chunk at mo
 
 import threading
 import time
+from collections.abc import Iterable
 
 from export.contract import TOO_MANY_WAIT
 from serving.errors import ComputationError, GenerateError, OutOfMemoryError, QueueFullError, QueueTimeoutError
@@ -120,7 +121,7 @@ class Engine:
             return
         if sequence.length == len(sequence.prompt):
             slots.join()
-            self._advance(sequence, logits)
+            self._tell([sequence], [self._advance(sequence, logits)])
 
     def _decode(self) -> None:
         """Compute one token of every running sequence."""
@@ -132,8 +133,9 @@ class Engine:
         except Exception as error:
             self._end_failed(running, error)
             return
-        for row, sequence in enumerate(running):
-            self._advance(sequence, logits[row])
+        # All are advanced before anyone is told: whoever listens would take Python's lock in between.
+        events = [self._advance(sequence, logits[row]) for row, sequence in enumerate(running)]
+        self._tell(running, events)
 
     def _end_failed(self, running: list[Sequence], error: Exception) -> None:
         """End whom a failed step costs: all, as the runtime does not say whose fault it is.
@@ -147,19 +149,25 @@ class Engine:
         for sequence in running:
             self._end(sequence, FAILED, _failure("the next token", error))
 
-    def _advance(self, sequence: Sequence, logits) -> None:
+    def _advance(self, sequence: Sequence, logits) -> GenerationEvent | None:
+        """Choose the next token of a sequence; returns what is to be told of it, None where nothing is, or no more."""
         try:
             event = sequence.advance(logits)
         except Exception as error:  # A fault of one sequence's sampling or grammar is its own.
             failure = error if isinstance(error, GenerateError) else ComputationError(f"sampling failed: {error}")
             self._end(sequence, FAILED, failure)
-            return
+            return None
         self._observe_token(sequence)
-        if event is not None:
-            if event.finish_reason:
-                self._slots.leave(sequence)
-                self.statistics.finished += 1
-            sequence.request.sink(sequence.request, event)
+        if event is not None and event.finish_reason:
+            self._slots.leave(sequence)
+            self.statistics.finished += 1
+        return event
+
+    @staticmethod
+    def _tell(sequences: Iterable[Sequence], events: Iterable[GenerationEvent | None]) -> None:
+        for sequence, event in zip(sequences, events, strict=True):
+            if event is not None:
+                sequence.request.sink(sequence.request, event)
 
     def _end(self, sequence: Sequence, reason: str, error: GenerateError | None = None) -> None:
         if sequence is self._slots.filling or sequence in self._slots.running:

@@ -30,9 +30,14 @@ class TokenSampler:
         # A Philox generator has a key of 128 bits; sequences of a request differ in the upper half.
         self._random = np.random.Generator(np.random.Philox(key=(index << 64) + seed % (1 << 64)))
 
+    @property
+    def is_greedy(self) -> bool:
+        """Whether the likeliest token is always the one."""
+        return self._parameters.temperature == 0
+
     def choose(self, logits: np.ndarray) -> int:
         """Return a token for logits, float32 [vocab]; tokens at minus infinity are never chosen."""
-        if self._parameters.temperature == 0:
+        if self.is_greedy:
             return int(logits.argmax())
         scaled = (logits - logits.max()) / np.float32(self._parameters.temperature)
         weights = np.exp(scaled)

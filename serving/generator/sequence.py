@@ -55,9 +55,11 @@ class Sequence:
         return GenerationEvent(self.index, text, self.token_count, told, self._cumulative_logprob, reason)
 
     def _choose(self, logits: np.ndarray) -> int:
-        if not np.isfinite(logits.max()):
+        first = int(logits.argmax())  # the likeliest, or the place of a NaN
+        if not np.isfinite(logits[first]):
             raise ComputationError("the model computed no numbers for this request; export the model again")
-        token = self._sampler.choose(self._adjusted(logits))
+        adjusted = self._adjusted(logits)
+        token = first if self._sampler.is_greedy and adjusted is logits else self._sampler.choose(adjusted)
         if self._parameters.logprobs is not None:
             self._logprobs.append(likeliest(logits, token, self._parameters.logprobs))
             self._cumulative_logprob += self._logprobs[-1][0].logprob

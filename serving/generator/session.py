@@ -79,17 +79,24 @@ class DecoderSession:
         shape = (slots, graph.kv_heads, context_tokens, graph.head_dim)
         # Written to at once, so that a model that was loaded has all the memory that it will ever need for them.
         self._caches = {name: np.full(shape, 0, graph.cache_type) for name in graph.cache_names}
+        # What a step reads and writes, so that little is left to do between two of them.
+        self._tokens, self._positions = (np.zeros((slots, 1), np.int64) for _ in range(2))
         self._logits = np.empty((slots, 1, graph.vocab_size), self._logits_type())
-        self._bindings: dict[tuple[int, int], onnxruntime.IOBinding] = {}
-        self._columns = np.arange(context_tokens)
+        self._prefills: dict[int, onnxruntime.IOBinding] = {}   # by slot
+        self._steps: dict[int, onnxruntime.IOBinding] = {}      # by rows
 
     def prefill(self, slot: int, token_ids: Sequence[int], start: int) -> np.ndarray:
         """Compute tokens `start` and following of a prompt into a slot; returns the logits after the last, [vocab]."""
-        binding = self._binding(slot, slot + 1)
+        if slot not in self._prefills:
+            self._prefills[slot] = self._bind_caches(slot, slot + 1)
+        binding = self._prefills[slot]
         binding.bind_output(LOGITS, "cpu")
         tokens = np.array([token_ids], dtype=np.int64)
         positions = np.arange(start, start + len(token_ids))[None]
-        self._run(binding, tokens, np.ones((1, start + len(token_ids)), np.int64), positions)
+        mask = np.ones((1, start + len(token_ids)), np.int64)
+        self._bind_inputs(binding, tokens, positions)
+        _bind(binding.bind_input, ATTENTION_MASK, mask)
+        self.graph.session.run_with_iobinding(binding)
         # A graph may give the logits of every token or of the last only.
         return binding.get_outputs()[-1].numpy()[0, -1].astype(np.float32)
 
@@ -99,13 +106,13 @@ class DecoderSession:
         `lengths` says how many tokens each slot holds already. The result is overwritten by the next call.
         """
         rows = len(token_ids)
-        binding = self._binding(0, rows)
-        logits = self._logits[:rows]
-        _bind(binding.bind_output, LOGITS, logits)
-        past = np.array(lengths, dtype=np.int64)[:, None]
-        mask = (self._columns[:past.max() + 1] <= past).astype(np.int64)
-        self._run(binding, np.array(token_ids, dtype=np.int64)[:, None], mask, past)
-        return logits[:, 0].astype(np.float32, copy=False)
+        if rows not in self._steps:
+            self._steps[rows] = self._bind_step(rows)
+        self._tokens[:rows, 0], self._positions[:rows, 0] = token_ids, lengths
+        mask = _masks(lengths)
+        _bind(self._steps[rows].bind_input, ATTENTION_MASK, mask)
+        self.graph.session.run_with_iobinding(self._steps[rows])
+        return self._logits[:rows, 0].astype(np.float32, copy=False)
 
     def copy(self, source: int, target: int, tokens: int) -> None:
         """Copy the first tokens of a slot over those of another."""
@@ -121,7 +128,8 @@ class DecoderSession:
 
     def trim(self) -> None:
         """Give back the work memory of computations that are over; what the slots hold stays."""
-        self._bindings.clear()
+        self._prefills.clear()
+        self._steps.clear()
         graph = self.graph
         options = onnxruntime.RunOptions()
         options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
@@ -132,25 +140,39 @@ class DecoderSession:
             feeds[POSITION_IDS] = np.zeros((1, 1), np.int64)
         graph.session.run([LOGITS], feeds, options)
 
-    def _run(self, binding, tokens: np.ndarray, mask: np.ndarray, positions: np.ndarray) -> None:
+    def _bind_step(self, rows: int):
+        """Return the binding of a step of the first slots; its masks are yet to be bound."""
+        binding = self._bind_caches(0, rows)
+        self._bind_inputs(binding, self._tokens[:rows], self._positions[:rows])
+        _bind(binding.bind_output, LOGITS, self._logits[:rows])
+        return binding
+
+    def _bind_caches(self, start: int, stop: int):
+        """Return a binding of a run of slots, with their keys and values bound as past and as present."""
+        binding = self.graph.session.io_binding()
+        for name, cache in self._caches.items():
+            _bind(binding.bind_input, name, cache[start:stop])
+            _bind(binding.bind_output, name.replace(_PAST, _PRESENT), cache[start:stop])
+        return binding
+
+    def _bind_inputs(self, binding, tokens: np.ndarray, positions: np.ndarray) -> None:
         _bind(binding.bind_input, INPUT_IDS, tokens)
-        _bind(binding.bind_input, ATTENTION_MASK, mask)
         if self.graph.takes_positions:
             _bind(binding.bind_input, POSITION_IDS, positions)
-        self.graph.session.run_with_iobinding(binding)
-
-    def _binding(self, start: int, stop: int):
-        """Return the binding of a run of slots, with their keys and values bound as past and as present."""
-        if (start, stop) not in self._bindings:
-            binding = self.graph.session.io_binding()
-            for name, cache in self._caches.items():
-                _bind(binding.bind_input, name, cache[start:stop])
-                _bind(binding.bind_output, name.replace(_PAST, _PRESENT), cache[start:stop])
-            self._bindings[start, stop] = binding
-        return self._bindings[start, stop]
 
     def _logits_type(self) -> type:
         return _CACHE_TYPES[self.graph.session.get_outputs()[0].type]
+
+
+def _masks(lengths: Sequence[int]) -> np.ndarray:
+    """Return the attention masks of a step, int64 [rows, tokens]: 1 for what a row holds and for its new token.
+
+    By `repeat`, which keeps Python's lock: a comparison of so many numbers gives it up, and who takes it holds up the
+    step.
+    """
+    width = max(lengths) + 1
+    counts = [count for length in lengths for count in (length + 1, width - length - 1)]
+    return np.repeat(np.array([1, 0] * len(lengths)), counts).reshape(len(lengths), width)
 
 
 def _bind(bind, name: str, array: np.ndarray) -> None:
