@@ -22,7 +22,7 @@ def count_different(address: str, count: int) -> dict[str, int]:
     """Compare greedy answers to `count` prompts, eight at a time and in reverse, with each alone, token by token."""
     def answer(prompt: str) -> list[str]:
         connection = TritonConnection(address)
-        [(_, result)] = connection.results(prompt, streams=False, max_tokens=GREEDY_TOKENS, temperature=0, logprobs=0)
+        [result] = connection.results(prompt, streams=False, max_tokens=GREEDY_TOKENS, temperature=0, logprobs=0)
         connection.close()
         return [next(iter(token)) for token in json.loads(result.as_numpy(LOGPROBS_OUTPUT)[0])]
 
@@ -60,7 +60,7 @@ def _cancel(triton: GenerationTriton, number: int, pieces: int) -> None:
     answer = connection.results(_question(number), streams=True, max_tokens=_LEAVERS_TOKENS, ignore_eos=True)
     for _ in range(pieces + 1):
         next(answer)
-    connection.close(cancels=True)
+    connection.close()
 
 
 def _disconnect(triton: GenerationTriton, number: int, pieces: int) -> None:

@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -10,8 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 from urllib.parse import urlsplit
 
+import grpc
 import numpy as np
-import tritonclient.grpc as triton
+from grpc.experimental import ChannelOptions
+from tritonclient.grpc import InferResult
+from tritonclient.grpc.service_pb2 import ModelInferRequest, ModelStreamInferResponse
+from tritonclient.utils import serialize_byte_tensor
 
 from benchmarks.connections import AnswerError
 from benchmarks.generation_prompts import Prompt
@@ -34,39 +37,35 @@ class Connection(Protocol):
 
 
 class TritonConnection:
-    """A gRPC stream of Triton."""
+    """Triton's gRPC, one stream for each answer.
+
+    Bare, as it takes its processor time from the server: a thread reads its own stream and keeps bytes. tritonclient
+    reads with two threads and takes every message apart.
+    """
 
     def __init__(self, address: str) -> None:
-        self._client = triton.InferenceServerClient(address)
-        self._answers: queue.SimpleQueue = queue.SimpleQueue()
-        self._client.start_stream(lambda result, error: self._answers.put((result, error)))
+        self._channel = grpc.insecure_channel(address, [(ChannelOptions.SingleThreadedUnaryStream, 1)])
+        self._infer = self._channel.unary_stream("/inference.GRPCInferenceService/ModelStreamInfer",
+                                                 request_serializer=ModelInferRequest.SerializeToString)
 
     def pieces(self, prompt: Prompt, tokens: int) -> Iterator[float]:
         """Yield the time of each piece."""
-        last = None
-        for at_s, result in self.results(prompt.text, streams=True, max_tokens=tokens, temperature=0, ignore_eos=True):
-            last = result
-            yield at_s
-        counts = [int(last.as_numpy(name)[0]) for name in (INPUT_TOKENS_OUTPUT, OUTPUT_TOKENS_OUTPUT)]
+        request = _request(prompt.text, streams=True, max_tokens=tokens, temperature=0, ignore_eos=True)
+        last = b""
+        for message in self._infer(request, timeout=ANSWER_TIMEOUT_S):
+            last = message
+            yield time.perf_counter()
+        result = _result(last)
+        counts = [int(result.as_numpy(name)[0]) for name in (INPUT_TOKENS_OUTPUT, OUTPUT_TOKENS_OUTPUT)]
         _check_counts(counts, prompt, tokens)
 
-    def results(self, prompt: str, streams: bool, **sampling) -> Iterator[tuple[float, triton.InferResult]]:
-        """Yield each response with its time; whoever leaves early must close the connection."""
-        inputs = [_tensor(PROMPT_INPUT, prompt.encode(), "BYTES"), _tensor(STREAM_INPUT, streams, "BOOL"),
-                  _tensor(SAMPLING_INPUT, json.dumps(sampling).encode(), "BYTES")]
-        self._client.async_stream_infer(MODEL, inputs)
-        while True:
-            result, error = self._answers.get(timeout=ANSWER_TIMEOUT_S)
-            if error:
-                raise error
-            yield time.perf_counter(), result
-            if result.get_response().parameters["triton_final_response"].bool_param:
-                return
+    def results(self, prompt: str, streams: bool, **sampling) -> Iterator[InferResult]:
+        """Yield each response; whoever leaves early must close the connection."""
+        return map(_result, self._infer(_request(prompt, streams, **sampling), timeout=ANSWER_TIMEOUT_S))
 
-    def close(self, cancels: bool = False) -> None:
-        """Close the connection, with `cancels` what still runs on it too."""
-        self._client.stop_stream(cancel_requests=cancels)
-        self._client.close()
+    def close(self) -> None:
+        """Close the connection, and cancel what still runs on it."""
+        self._channel.close()
 
 
 class LlamaConnection:
@@ -138,7 +137,22 @@ def _check_counts(found: list[int], prompt: Prompt, tokens: int) -> None:
         raise AnswerError(f"prompt and answer have {found} tokens, {[len(prompt.token_ids), tokens]} were meant")
 
 
-def _tensor(name: str, value, data_type: str) -> triton.InferInput:
-    tensor = triton.InferInput(name, [1], data_type)
-    tensor.set_data_from_numpy(np.array([value], dtype=bool if data_type == "BOOL" else object))
-    return tensor
+def _request(prompt: str, streams: bool, **sampling) -> ModelInferRequest:
+    request = ModelInferRequest(model_name=MODEL)
+    for name, data_type, content in (
+            (PROMPT_INPUT, "BYTES", _bytes(prompt)), (STREAM_INPUT, "BOOL", bytes([streams])),
+            (SAMPLING_INPUT, "BYTES", _bytes(json.dumps(sampling)))):
+        request.inputs.add(name=name, datatype=data_type, shape=[1])
+        request.raw_input_contents.append(content)
+    return request
+
+
+def _bytes(text: str) -> bytes:
+    return serialize_byte_tensor(np.array([text.encode()], dtype=object)).item()
+
+
+def _result(message: bytes) -> InferResult:
+    response = ModelStreamInferResponse.FromString(message)
+    if response.error_message:
+        raise AnswerError(response.error_message)
+    return InferResult(response.infer_response)

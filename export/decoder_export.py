@@ -44,7 +44,7 @@ from export.triton_config import generator_config
 STEPS = ("load checkpoint", "build graph", "ask the original", "quantize", "prove quality", "publish")
 # The quickest first; the figures that chose them are in docs/decisions/0008.
 RECIPES = {
-    "int8": (QuantizationRecipe(8, 32, "rtn", symmetric=True, rotated=True),
+    "int8": (QuantizationRecipe(8, 64, "rtn", symmetric=True, rotated=True),
              QuantizationRecipe(8, 32, "rtn", symmetric=True)),
     "int4": (QuantizationRecipe(4, 32, "rtn", symmetric=False, mixed=True),
              QuantizationRecipe(4, 16, "rtn", symmetric=False, mixed=True)),

@@ -1,7 +1,7 @@
 """Quantises a decoder's float32 graph to 8 or 4 bits in blocks (MatMulNBits), by a recipe.
 
-The last matrix, which gives the logits, and a tied embedding stay at 8 bits and are stored once. Knows nothing of
-checkpoints and of how good the result is (export.decoder_quality).
+The last matrix, which gives the logits, and the embedding stay at 8 bits. Knows nothing of checkpoints and of how good
+the result is (export.decoder_quality).
 """
 
 import contextlib
@@ -11,9 +11,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import onnx
-from onnx import helper, numpy_helper
 from onnxruntime.quantization.matmul_nbits_quantizer import (
     DefaultWeightOnlyQuantConfig,
     HQQWeightOnlyQuantConfig,
@@ -23,23 +21,23 @@ from onnxruntime.quantization.matmul_nbits_quantizer import (
 )
 
 from export.decoder_columns import quantize_columns
-from export.decoder_rotation import TURNS, rotate_residual
+from export.decoder_embedding import BITS, BLOCK, is_tied, look_up_in_head, quantize_embedding, share_head
+from export.decoder_rotation import rotate_residual
 
 HEAD = "/lm_head/MatMul"
-# They read a norm and hold half of a layer's weights. Those of attention read one, too, and suffer more from it.
-_WIDEST = re.compile(r"/model/layers\.\d+/mlp/(?:gate|up)_proj/MatMul")
-_EMBEDDING = "model.embed_tokens.weight"
-_TIED = f"{_EMBEDDING}_Q8"
-_HEAD_BITS, _HEAD_BLOCK = 8, 32
-_MICROSOFT = "com.microsoft"
+_HEAD_IN_BLOCKS = f"{HEAD}_Q{BITS}"   # the quantiser's name for it
+# They read a norm and hold most of the weights. Those of attention read one, too, and suffer more from it.
+_WIDEST = re.compile(rf"/model/layers\.\d+/mlp/(?:gate|up)_proj/MatMul|{HEAD}")
+# Single inputs of these are far larger than the rest, whatever is turned, and few weights should share their scale.
+_SPIKY = re.compile(r"/model/layers\.\d+/mlp/down_proj/MatMul")
 
 
 @dataclass(frozen=True)
 class QuantizationRecipe:
     """How the matrices are quantised (source of the algorithms: onnxruntime.quantization.matmul_nbits_quantizer).
 
-    The matrix that gives the logits has 8 bits in blocks of 32 in every recipe; `mixed` gives 8 bits to those matrices
-    of a layer, too, that llama.cpp finds sensitive.
+    The matrix that gives the logits has 8 bits in every recipe, in blocks of 32 unless `rotated`. So have those of a
+    layer that llama.cpp finds sensitive where it is `mixed`, and those that a turned stream does not help where `rotated`.
     """
 
     bits: int              # 4 or 8
@@ -48,7 +46,7 @@ class QuantizationRecipe:
     symmetric: bool        # without zero points, which rtn alone can be
     accuracy_level: int = 4  # what activations become: 4 int8, 1 float32 (MatMulNBits: accuracy_level); hqq: always 1
     mixed: bool = False
-    rotated: bool = False    # the residual stream is turned, and the widest matrices have a scale for each column
+    rotated: bool = False    # the residual stream is turned; the widest matrices and the head have a scale a column
 
     @property
     def name(self) -> str:
@@ -67,23 +65,25 @@ def quantize_decoder(graph: Path, target: Path, recipe: QuantizationRecipe) -> N
     """
     logging.getLogger("onnxruntime.quantization.matmul_nbits_quantizer").setLevel(logging.WARNING)
     model = onnx.load(str(graph))
-    tied = _is_tied(model)
+    shares = not recipe.rotated and is_tied(model, HEAD)
     if recipe.rotated:
         rotate_residual(model)
         quantize_columns(model, [node.name for node in model.graph.node if _WIDEST.fullmatch(node.name)])
-    matrices = [node.name for node in model.graph.node if node.op_type == "MatMul" and node.name not in TURNS]
-    wide = {HEAD, *(_sensitive_matrices(matrices) if recipe.mixed else [])}
+    matrices = [node.name for node in model.graph.node if node.op_type == "MatMul"]
+    wide = {HEAD, *(_sensitive_matrices(matrices) if recipe.mixed else []),
+            *(name for name in matrices if recipe.rotated and _SPIKY.fullmatch(name))}
     narrow = [name for name in matrices if name not in wide]
-    eight_bits = DefaultWeightOnlyQuantConfig(_HEAD_BLOCK, is_symmetric=True, accuracy_level=recipe.accuracy_level,
-                                              bits=_HEAD_BITS)
-    model = _quantize(model, recipe, eight_bits, excluded=[*narrow, *TURNS])
-    model = _quantize(model, recipe, _config(recipe, narrow), excluded=list(TURNS))
-    if tied:
-        _read_embedding_from_head(model)
+    eight_bits = DefaultWeightOnlyQuantConfig(BLOCK, is_symmetric=True, accuracy_level=recipe.accuracy_level, bits=BITS)
+    model = _quantize(model, recipe, eight_bits, excluded=narrow)
+    model = _quantize(model, recipe, _config(recipe, narrow), excluded=[])
+    if shares:
+        look_up_in_head(model, _HEAD_IN_BLOCKS)
+    else:
+        quantize_embedding(model)
     onnx.save(model, str(target), save_as_external_data=True, all_tensors_to_one_file=True,
               location=f"{target.name}.data", size_threshold=1024)
-    if tied:
-        _share_head(target)
+    if shares:
+        share_head(target, _HEAD_IN_BLOCKS)
 
 
 def _sensitive_matrices(matrices: list[str]) -> list[str]:
@@ -115,38 +115,3 @@ def _quantize(model: onnx.ModelProto, recipe: QuantizationRecipe, config: Weight
     with contextlib.redirect_stdout(io.StringIO()):  # k_quant draws a bar of its own.
         quantizer.process()
     return quantizer.model.model
-
-
-def _is_tied(model: onnx.ModelProto) -> bool:
-    """Return whether the embedding is the transposed matrix of the head, in blocks that the two can share."""
-    weights = {tensor.name: tensor for tensor in model.graph.initializer}
-    head = next(node for node in model.graph.node if node.name == HEAD)
-    embedding, matrix = weights[_EMBEDDING], weights[head.input[1]]
-    if list(embedding.dims) != list(matrix.dims)[::-1] or embedding.dims[1] % _HEAD_BLOCK:
-        return False
-    return np.array_equal(numpy_helper.to_array(embedding), numpy_helper.to_array(matrix).T)
-
-
-def _read_embedding_from_head(model: onnx.ModelProto) -> None:
-    """Replace the embedding's lookup by one in the head's 8-bit rows, and drop the float32 table."""
-    lookup = next(node for node in model.graph.node if _EMBEDDING in node.input)
-    scales = _quantized_head(model).input[2]
-    lookup.CopyFrom(helper.make_node(
-        "GatherBlockQuantized", [_TIED, lookup.input[1], scales], list(lookup.output), name=lookup.name,
-        domain=_MICROSOFT, bits=_HEAD_BITS, block_size=_HEAD_BLOCK, gather_axis=0, quantize_axis=1))
-    model.graph.initializer.remove(next(item for item in model.graph.initializer if item.name == _EMBEDDING))
-
-
-def _share_head(target: Path) -> None:
-    """Give the lookup its table: the very bytes of the head's matrix, as [vocabulary, hidden]."""
-    model = onnx.load(str(target), load_external_data=False)
-    head = next(item for item in model.graph.initializer if item.name == _quantized_head(model).input[1])
-    table = model.graph.initializer.add()
-    table.CopyFrom(head)
-    table.name = _TIED
-    table.dims[:] = [head.dims[0], head.dims[1] * head.dims[2]]
-    onnx.save(model, str(target))
-
-
-def _quantized_head(model: onnx.ModelProto) -> onnx.NodeProto:
-    return next(node for node in model.graph.node if node.name == f"{HEAD}_Q{_HEAD_BITS}")

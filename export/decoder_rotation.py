@@ -10,46 +10,42 @@ from collections.abc import Iterator
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 
-TURNS = ("/rotation/embedding/MatMul", "/rotation/head/MatMul")  # two products with square matrices, to stay in float32
 _NORM, _FIRST_NORM = "SkipSimplifiedLayerNormalization", "SimplifiedLayerNormalization"
 _NORM_STREAM, _NORM_ADDED = 0, 1   # inputs of a norm: the stream, and what is added to it before
 _SEED = 0
 
 
 def is_rotatable(model: onnx.ModelProto) -> bool:
-    """Return whether the graph is of the kind that can be turned: RMS norms, and matrices beside them."""
+    """Return whether the graph is of the kind that can be turned: RMS norms between matrices, after a table."""
     graph = _Graph(model)
     norms = graph.norms()
     if len(norms) < 2:
         return False
-    read = all(node.op_type == "MatMul" for norm in norms[:-1] for node in graph.readers(norm.output[0]))
+    read = all(node.op_type == "MatMul" for norm in norms for node in graph.readers(norm.output[0]))
     written = all(graph.writer(norm.input[_NORM_ADDED]) is not None for norm in norms[1:])
-    return read and written
+    return read and written and graph.table(norms[0].input[_NORM_STREAM]) is not None
 
 
 def rotate_residual(model: onnx.ModelProto) -> None:
     """Turn the residual stream of a rotatable graph in place, and make the gains of its norms 1.
 
-    The stream is turned once behind the embedding and back before the head, so that the two can share one table.
+    Embedding and head are not each other's transpose any more: the head takes in the gain of the last norm.
     """
     graph = _Graph(model)
     norms = graph.norms()
     width = graph.weight(_gain_of(norms[0])).shape[0]
     turn, _ = np.linalg.qr(np.random.default_rng(_SEED).standard_normal((width, width)))
-    for norm in norms[:-1]:
-        gain = graph.weight(_gain_of(norm))
-        for node in graph.readers(norm.output[0]):
-            graph.change(node.input[1], lambda matrix, gain=gain: turn.T @ (gain[:, None] * matrix))
+    graph.change(graph.table(norms[0].input[_NORM_STREAM]), lambda table: table @ turn)
     for norm in norms[1:]:
         for name in graph.writer(norm.input[_NORM_ADDED]):
             graph.change(name, lambda weights: weights @ turn)
-    back = turn.T * graph.weight(_gain_of(norms[-1]))
     for norm in norms:
+        gain = graph.weight(_gain_of(norm))
+        for node in graph.readers(norm.output[0]):
+            graph.change(node.input[1], lambda matrix, gain=gain: turn.T @ (gain[:, None] * matrix))
         graph.change(_gain_of(norm), np.ones_like)
-    graph.insert_product(norms[0].input[_NORM_STREAM], turn, TURNS[0])
-    graph.insert_product(norms[-1].output[0], back, TURNS[1])
 
 
 class _Graph:
@@ -67,8 +63,10 @@ class _Graph:
         return [*first, *later] if first else []
 
     def readers(self, name: str) -> Iterator[onnx.NodeProto]:
-        """Yield the nodes that read a value."""
-        return (node for node in self._graph.node if name in node.input)
+        """Yield the nodes that read a value, and those that read a slice of it."""
+        for node in self._graph.node:
+            if name in node.input:
+                yield from self.readers(node.output[0]) if node.op_type == "Slice" else [node]
 
     def writer(self, name: str) -> list[str] | None:
         """Return the weights of what writes a value, a matrix and perhaps its bias; None where it is no product."""
@@ -81,6 +79,11 @@ class _Graph:
         products = [self.writer(item) for item in node.input if item not in self._weights]
         return [*products[0], *biases] if len(products) == 1 and products[0] else None
 
+    def table(self, name: str) -> str | None:
+        """Return the weight that a value is looked up in, None where it is computed."""
+        node = next(node for node in self._graph.node if name in node.output)
+        return node.input[0] if node.op_type == "Gather" and node.input[0] in self._weights else None
+
     def weight(self, name: str) -> np.ndarray:
         """Return a weight as float64."""
         return numpy_helper.to_array(self._weights[name]).astype(np.float64)
@@ -89,17 +92,6 @@ class _Graph:
         """Replace a weight by `change` of it."""
         changed = change(self.weight(name)).astype(np.float32)
         self._weights[name].CopyFrom(numpy_helper.from_array(changed, name))
-
-    def insert_product(self, value: str, matrix: np.ndarray, name: str) -> None:
-        """Multiply a value by a matrix before anybody reads it."""
-        turned = f"{name}/output_0"
-        self._graph.initializer.append(numpy_helper.from_array(matrix.astype(np.float32), f"{name}/weight"))
-        for node in self._graph.node:
-            for place, read in enumerate(node.input):
-                if read == value:
-                    node.input[place] = turned
-        maker = next(place for place, node in enumerate(self._graph.node) if value in node.output)
-        self._graph.node.insert(maker + 1, helper.make_node("MatMul", [value, f"{name}/weight"], [turned], name=name))
 
 
 def _gain_of(norm: onnx.NodeProto) -> str:

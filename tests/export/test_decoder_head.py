@@ -5,19 +5,14 @@ import onnx
 import onnxruntime
 import pytest
 
-from export.decoder_builder import CPU, build_graph
-from export.decoder_checkpoint import open_checkpoint
 from export.decoder_head import LOGITS, LOGITS_FROM
-from tests.export.decoders import build_decoder
 
 TOKENS = [[5, 9, 3, 40]]
 
 
 @pytest.fixture(scope="module", params=["gpt2", "llama"])
-def graph(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp(request.param)
-    checkpoint = open_checkpoint(build_decoder(folder / "checkpoint", request.param), folder / "opened")
-    return build_graph(checkpoint, folder / "graph", "fp32", CPU)
+def graph(request, float32_graph):
+    return float32_graph(request.param)
 
 
 def run(graph, **more):

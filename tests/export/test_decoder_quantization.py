@@ -5,23 +5,21 @@ import onnx
 import pytest
 
 from export.contract import MODEL_FILE
-from export.decoder_builder import build_graph
-from export.decoder_checkpoint import open_checkpoint
+from export.decoder_embedding import TABLE
 from export.decoder_quantization import HEAD, QuantizationRecipe, quantize_decoder
 from export.decoder_run import DecoderGraph
-from tests.export.decoders import VOCABULARY, build_decoder
+from tests.export.decoders import VOCABULARY
 
 PROMPT = list(range(5, 45))
 EIGHT = QuantizationRecipe(8, 32, "rtn", symmetric=True)
 FOUR = QuantizationRecipe(4, 32, "rtn", symmetric=False)
+ROTATED = QuantizationRecipe(8, 64, "rtn", symmetric=True, rotated=True)
 
 
 @pytest.fixture(scope="module")
-def graph(tmp_path_factory):
+def graph(float32_graph):
     """A small GPT-2 in float32."""
-    home = tmp_path_factory.mktemp("graph")
-    checkpoint = open_checkpoint(build_decoder(home / "checkpoint"), home / "scratch")
-    return build_graph(checkpoint, home / "graph", "fp32", "cpu")
+    return float32_graph("gpt2")
 
 
 def quantized(graph, folder, recipe):
@@ -29,11 +27,16 @@ def quantized(graph, folder, recipe):
     return folder / MODEL_FILE
 
 
-def bits_of(path) -> dict[str, int]:
+def bits_of(path, attribute="bits") -> dict[str, int]:
     """Return the bits of each matrix by its name in the float32 graph."""
     nodes = [node for node in onnx.load(path, load_external_data=False).graph.node if node.op_type == "MatMulNBits"]
-    return {node.name.rpartition("_Q")[0]: next(item.i for item in node.attribute if item.name == "bits")
+    return {node.name.rpartition("_Q")[0]: next(item.i for item in node.attribute if item.name == attribute)
             for node in nodes}
+
+
+def blocks_of(path) -> dict[str, int]:
+    """Return how many weights of each matrix share a scale."""
+    return bits_of(path, "block_size")
 
 
 @pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")  # onnxruntime's hqq
@@ -69,3 +72,20 @@ def test_a_tied_embedding_is_stored_once(graph, tmp_path):
     head = next(node for node in model.graph.node if node.name.startswith(HEAD))
     assert places["model.embed_tokens.weight_Q8"] == places[head.input[1]]
     assert "model.embed_tokens.weight" not in places
+
+
+@pytest.mark.parametrize(("family", "recipe"), [("qwen2", ROTATED), ("llama", ROTATED), ("llama", EIGHT)])
+def test_an_embedding_that_cannot_be_shared_has_8_bits_of_its_own(float32_graph, tmp_path, family, recipe):
+    graph = float32_graph(family)
+    path = quantized(graph, tmp_path, recipe)
+    model = onnx.load(path, load_external_data=False)
+    head = next(node for node in model.graph.node if node.name.startswith(HEAD))
+    assert head.op_type == ("MatMulIntegerToFloat" if recipe.rotated else "MatMulNBits")
+    table = next(item for item in model.graph.initializer if item.name == f"{TABLE}_Q8")
+    assert (table.data_type, list(table.dims)) == (onnx.TensorProto.UINT8, [VOCABULARY, 64])
+    assert TABLE not in {item.name for item in model.graph.initializer}
+    blocks = {name.rpartition("/")[0].rpartition("/")[2]: block for name, block in blocks_of(path).items()}
+    assert blocks["down_proj"] == 32
+    assert blocks["o_proj"] == recipe.block_size
+    expected, found = DecoderGraph(graph).append(PROMPT), DecoderGraph(path).append(PROMPT)
+    assert 0 < np.linalg.norm(found - expected) / np.linalg.norm(expected) < 0.1
