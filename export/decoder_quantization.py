@@ -37,7 +37,7 @@ class QuantizationRecipe:
     """How the matrices are quantised (source of the algorithms: onnxruntime.quantization.matmul_nbits_quantizer).
 
     The matrix that gives the logits has 8 bits in every recipe, in blocks of 32 unless `rotated`. So have those of a
-    layer that llama.cpp finds sensitive where it is `mixed`, and those that a turned stream does not help where `rotated`.
+    layer that llama.cpp finds sensitive where it is `mixed`, and those that turning does not help where `rotated`.
     """
 
     bits: int              # 4 or 8

@@ -6,7 +6,7 @@ the matrices that write to the stream and those that read from it take it in, an
 (QuaRot, Ashkboos et al. 2024, without its rotations at run time). Knows nothing of quantisation.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import onnx
@@ -15,6 +15,7 @@ from onnx import numpy_helper
 _NORM, _FIRST_NORM = "SkipSimplifiedLayerNormalization", "SimplifiedLayerNormalization"
 _NORM_STREAM, _NORM_ADDED = 0, 1   # inputs of a norm: the stream, and what is added to it before
 _SEED = 0
+_SLAB = 8192   # rows or columns of a matrix that are turned at once
 
 
 def is_rotatable(model: onnx.ModelProto) -> bool:
@@ -44,7 +45,7 @@ def rotate_residual(model: onnx.ModelProto) -> None:
     for norm in norms:
         gain = graph.weight(_gain_of(norm))
         for node in graph.readers(norm.output[0]):
-            graph.change(node.input[1], lambda matrix, gain=gain: turn.T @ (gain[:, None] * matrix))
+            graph.change(node.input[1], lambda matrix, gain=gain: turn.T @ (gain[:, None] * matrix), axis=1)
         graph.change(_gain_of(norm), np.ones_like)
 
 
@@ -88,9 +89,11 @@ class _Graph:
         """Return a weight as float64."""
         return numpy_helper.to_array(self._weights[name]).astype(np.float64)
 
-    def change(self, name: str, change) -> None:
-        """Replace a weight by `change` of it."""
-        changed = change(self.weight(name)).astype(np.float32)
+    def change(self, name: str, change: Callable[[np.ndarray], np.ndarray], axis: int = 0) -> None:
+        """Replace a weight by `change` of it, a matrix slab by slab along `axis`: those of vocabularies are large."""
+        weight = numpy_helper.to_array(self._weights[name])
+        slabs = [weight] if weight.ndim == 1 else np.split(weight, range(_SLAB, weight.shape[axis], _SLAB), axis)
+        changed = np.concatenate([change(slab.astype(np.float64)).astype(np.float32) for slab in slabs], axis)
         self._weights[name].CopyFrom(numpy_helper.from_array(changed, name))
 
 
