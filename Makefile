@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Half of the functional tests' time is waiting, so more processes than cores. A file's tests share what they started.
-PARALLEL := -n 3 --dist loadfile --max-worker-restart 0
+PARALLEL := -n 4 --dist loadfile --max-worker-restart 0
 # Extra arguments for pip, for example: make run PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
 PIP_ARGS ?=
 
