@@ -30,7 +30,7 @@ test-fast: $(STAMP) ## Run the tests that need no Triton
 lint: $(STAMP) ## Check the code with ruff
 	$(BIN)/ruff check .
 
-bench: $(STAMP) ## Measure embeddings against peers and write benchmarks/RESULTS.md (about 45 minutes)
+bench: $(STAMP) ## Measure embeddings against peers and write benchmarks/RESULTS.md (about 48 minutes)
 	@$(BIN)/conch export fast --if-missing
 	@$(BIN)/conch export fast --name fast-int8 --precision int8 --min-cosine 0.998 --if-missing
 	$(BIN)/python -m benchmarks.embeddings
