@@ -16,6 +16,7 @@ from control_plane.settings import load_settings
 from export.catalog import load_catalog
 from export.contract import MODEL_FILE
 from export.decoder_builder import build_graph
+from export.decoder_calibration import calibration_rows, observe_norms
 from export.decoder_checkpoint import DecoderCheckpoint, load_decoder, open_checkpoint
 from export.decoder_prompts import quality_prompts
 from export.decoder_quality import QualityReference
@@ -37,7 +38,7 @@ RECIPES = (
     *(QuantizationRecipe(4, block, "hqq", symmetric=False, accuracy_level=1) for block in (32, 64)),
 )
 _DITHER_BLOCK, _DITHER_STEPS = 32, 15  # Q4_1: 16 values for each block of 32 weights
-_LONGEST_PROMPT = 512
+_LONGEST_ROW = 512
 
 
 @click.command()
@@ -59,8 +60,11 @@ def _compare(source: Path, work: Path, recipes: list[QuantizationRecipe], dither
         _add_noise(checkpoint)
     graph = build_graph(checkpoint, work / "graph", "fp32", "cpu")
     (work / "reference").mkdir()
-    prompts = quality_prompts(checkpoint.tokenizer, _LONGEST_PROMPT)
-    reference = QualityReference(load_decoder(checkpoint.path), prompts, work / "reference")
+    prompts = quality_prompts(checkpoint.tokenizer, _LONGEST_ROW)
+    model = load_decoder(checkpoint.path)
+    reference = QualityReference(model, prompts, work / "reference")
+    norms = observe_norms(model, calibration_rows(checkpoint.tokenizer, _LONGEST_ROW))
+    del model
     click.echo("| recipe | agreement | KL | perplexity | MB | tokens/s | s |\n|---|---|---|---|---|---|---|")
     golden = checkpoint.tokenizer(GOLDEN_TEXT)["input_ids"]
     _report("fp32", graph.parent, reference, golden, 0.0)
@@ -68,7 +72,7 @@ def _compare(source: Path, work: Path, recipes: list[QuantizationRecipe], dither
         folder = work / str(number)
         folder.mkdir()
         started = time.perf_counter()
-        quantize_decoder(graph, folder / MODEL_FILE, recipe)
+        quantize_decoder(graph, folder / MODEL_FILE, recipe, norms)
         _report(recipe.name, folder, reference, golden, time.perf_counter() - started)
         (folder / f"{MODEL_FILE}.data").unlink()
 

@@ -44,13 +44,12 @@ def export_checkpoint(request: ExportRequest, on_step: Callable[[str], None] = l
     if request.engine != VLLM_ENGINE and request.vllm.of_the_model:
         raise UnsupportedModelError(f"engine {request.engine} has neither a context nor a number of GPUs to choose; "
                                     "leave --context-tokens and --gpus out, or take --engine vllm")
-    is_calibrated = task == EMBEDDING and (request.engine, request.precision) == CALIBRATED
-    if request.calibration is not None and not is_calibrated:
-        raise UnsupportedModelError(f"{path}: only embedding models in {' '.join(CALIBRATED)} are fitted to texts; "
-                                    "leave --calibration out")
+    if request.calibration is not None and (request.engine, request.precision) != CALIBRATED.get(task):
+        fitted = " and ".join(f"{task} in {' '.join(choice)}" for task, choice in CALIBRATED.items())
+        raise UnsupportedModelError(f"{path}: only {fitted} are fitted to texts; leave --calibration out")
     if task == TEXT_GENERATION:
         generator = GeneratorRequest(request.checkpoint, request.repository, request.name, request.engine,
-                                     request.precision, request.forced)
+                                     request.precision, request.forced, request.calibration)
         if request.engine == VLLM_ENGINE:
             return export_vllm(generator, request.vllm, on_step)
         return export_decoder(generator, on_step)

@@ -2,47 +2,53 @@
 
 For matrices that read a norm of a turned residual stream (export.decoder_rotation): each of their inputs has mean
 square 1 and is spread about evenly, so that one scale fits all. The product is then of integers alone, which ONNX
-Runtime computes twice as fast as blocks of which each has a scale. Knows nothing of recipes.
+Runtime computes twice as fast as blocks of which each has a scale. Matrices are rounded by export.gptq. Knows nothing
+of recipes.
 """
 
-from collections.abc import Collection
+from collections.abc import Mapping
 
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from export.gptq import STEPS, round_matrix
+
 # In standard deviations. Further out is cut; of 8 bits the steps are finer the less they must reach. Measured on
 # SmolLM2-135M (docs/decisions/0008).
 REACH = 4.0
-_STEPS = 127
 _MICROSOFT = "com.microsoft"
 _SCALE, _ZERO_POINT = "/columns/activation_scale", "/columns/activation_zero_point"
 
 
-def quantize_columns(model: onnx.ModelProto, names: Collection[str]) -> None:
-    """Replace the MatMul nodes of those names in place; inputs become uint8, matrices int8 [inputs, columns]."""
-    nodes = {node.name: node for node in model.graph.node if node.name in names}
+def quantize_columns(model: onnx.ModelProto, grams: Mapping[str, np.ndarray]) -> None:
+    """Replace in place the MatMul nodes that multiply one of the values `grams`, by name, with a matrix.
+
+    A gram is the sum of x xᵀ over what the value may be, float [inputs, inputs], and each value is multiplied. Inputs
+    become uint8, matrices int8 [inputs, columns].
+    """
     model.graph.initializer.extend([
-        numpy_helper.from_array(np.array(REACH / _STEPS, np.float32), _SCALE),
-        numpy_helper.from_array(np.array(_STEPS + 1, np.uint8), _ZERO_POINT)])
+        numpy_helper.from_array(np.array(REACH / STEPS, np.float32), _SCALE),
+        numpy_helper.from_array(np.array(STEPS + 1, np.uint8), _ZERO_POINT)])
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
-    for name in dict.fromkeys(node.input[0] for node in nodes.values()):
-        _insert_before(model, _quantized_input(name), next(node for node in nodes.values() if node.input[0] == name))
-    for node in nodes.values():
-        values, scales = _quantized_columns(numpy_helper.to_array(weights[node.input[1]]))
-        matrix, scale = f"{node.input[1]}_columns", f"{node.input[1]}_column_scales"
-        weights[node.input[1]].CopyFrom(numpy_helper.from_array(values, matrix))
-        model.graph.initializer.append(numpy_helper.from_array(scales, scale))
-        node.CopyFrom(helper.make_node(
-            "MatMulIntegerToFloat", [_codes(node.input[0]), matrix, _SCALE, scale, _ZERO_POINT], list(node.output),
-            name=node.name, domain=_MICROSOFT))
+    for name, gram in grams.items():
+        nodes = [node for node in model.graph.node if node.op_type == "MatMul" and node.input[0] == name]
+        _insert_before(model, _quantized_input(name), nodes[0])
+        matrices = [numpy_helper.to_array(weights[node.input[1]]) for node in nodes]
+        codes, scales = round_matrix(np.concatenate(matrices, axis=1), gram)
+        ends = np.cumsum([matrix.shape[1] for matrix in matrices])[:-1]
+        for node, *found in zip(nodes, np.split(codes, ends, axis=1), np.split(scales, ends), strict=True):
+            _replace(model, node, weights[node.input[1]], *found)
 
 
-def _quantized_columns(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return int8 [inputs, columns] and the scales, float32 [columns]."""
-    scales = np.abs(matrix).max(axis=0) / _STEPS
-    scales[scales == 0] = 1
-    return np.rint(matrix / scales).astype(np.int8), scales.astype(np.float32)
+def _replace(model: onnx.ModelProto, node: onnx.NodeProto, weight: onnx.TensorProto, codes: np.ndarray,
+             scales: np.ndarray) -> None:
+    matrix, scale = f"{node.input[1]}_columns", f"{node.input[1]}_column_scales"
+    weight.CopyFrom(numpy_helper.from_array(codes, matrix))
+    model.graph.initializer.append(numpy_helper.from_array(scales, scale))
+    node.CopyFrom(helper.make_node(
+        "MatMulIntegerToFloat", [_codes(node.input[0]), matrix, _SCALE, scale, _ZERO_POINT], list(node.output),
+        name=node.name, domain=_MICROSOFT))
 
 
 def _quantized_input(name: str) -> onnx.NodeProto:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version as package_version
 from pathlib import Path
 
+import numpy as np
 import onnx
 
 from export.contract import (
@@ -21,6 +22,7 @@ from export.contract import (
     TOKENIZER_FILE,
 )
 from export.decoder_builder import CPU, CUDA, build_graph
+from export.decoder_calibration import calibration_rows, observe_norms
 from export.decoder_checkpoint import DecoderCheckpoint, check_resources, load_decoder, open_checkpoint
 from export.decoder_prompts import quality_prompts
 from export.decoder_quality import (
@@ -32,7 +34,7 @@ from export.decoder_quality import (
 )
 from export.decoder_quantization import QuantizationRecipe, quantize_decoder
 from export.decoder_rotation import is_rotatable
-from export.errors import QualityError
+from export.errors import QualityError, UnsupportedModelError
 from export.golden import GOLDEN_TEXT
 from export.manifest import GeneratorManifest, sha256_of
 from export.precision import CUDA_ENGINE
@@ -51,7 +53,7 @@ RECIPES = {
 }
 _KV_TYPES = {onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.FLOAT16: "float16",
              onnx.TensorProto.BFLOAT16: "bfloat16"}
-_PROMPT_TOKENS = 512   # the longest prompt of the quality set, should a context be shorter than the prompts
+_ROW_TOKENS = 512   # the longest row that the original reads; where its context is short, half of that
 _RECORDED_PACKAGES = ("torch", "transformers", "onnx", "onnxruntime", "onnxruntime-genai")
 
 
@@ -65,11 +67,21 @@ class GeneratorRequest:
     engine: str       # export.precision.GENERATOR_ENGINES
     precision: str
     forced: bool = False  # publish also what misses its quality bound; the manifest says so
+    calibration: Path | None = None  # texts, one a line, that a recipe which rotates is fitted to; None: ours
 
     @property
     def device(self) -> str:
         """What the graph runs on."""
         return CUDA if self.engine == CUDA_ENGINE else CPU
+
+
+@dataclass(frozen=True)
+class _Original:
+    """What is known of the float32 checkpoint once it has left the memory."""
+
+    quality: QualityReference
+    norms: list[np.ndarray]   # as export.decoder_calibration observes them; none where no recipe asks for them
+    golden_token_ids: list[int]
 
 
 def export_decoder(request: GeneratorRequest, on_step: Callable[[str], None] = lambda step: None) -> Path:
@@ -87,10 +99,11 @@ def export_decoder(request: GeneratorRequest, on_step: Callable[[str], None] = l
         checkpoint = open_checkpoint(request.checkpoint.path, work / "checkpoint")
         on_step(STEPS[1])
         graph = build_graph(checkpoint, work / "graph", _built_precision(request), request.device)
+        recipes = _recipes(request, graph)
         on_step(STEPS[2])
-        reference = _ask_original(checkpoint, work / "reference")
+        original = _ask_original(checkpoint, work / "reference", _calibration_rows(request, checkpoint, recipes))
         _write_texts(checkpoint, staging)
-        run, quality = _fit(request, graph, reference, checkpoint, staging, on_step)
+        run, quality = _fit(request, graph, recipes, original, staging, on_step)
         on_step(STEPS[5])
         shutil.rmtree(work)
         _describe(request, checkpoint, staging, version, run, quality).write(staging)
@@ -102,11 +115,26 @@ def _built_precision(request: GeneratorRequest) -> str:
     return request.precision if request.device == CUDA else "fp32"
 
 
-def _ask_original(checkpoint: DecoderCheckpoint, folder: Path) -> QualityReference:
+def _calibration_rows(request: GeneratorRequest, checkpoint: DecoderCheckpoint,
+                      recipes: Sequence[QuantizationRecipe | None]) -> list[list[int]]:
+    """Return what a recipe is fitted to, none where no recipe is; raises UnsupportedModelError for texts then."""
+    if any(recipe and recipe.rotated for recipe in recipes):
+        return calibration_rows(checkpoint.tokenizer, _longest_row(checkpoint), request.calibration)
+    if request.calibration is not None:
+        raise UnsupportedModelError(f"{request.name}: this architecture is not fitted to texts (docs/decisions/0008); "
+                                    "leave --calibration out")
+    return []
+
+
+def _ask_original(checkpoint: DecoderCheckpoint, folder: Path, rows: list[list[int]]) -> _Original:
     folder.mkdir()
-    model = load_decoder(checkpoint.path)
-    longest = min(_PROMPT_TOKENS, checkpoint.config.max_position_embeddings // 2)
-    return QualityReference(model, quality_prompts(checkpoint.tokenizer, longest), folder)
+    model, tokenizer = load_decoder(checkpoint.path), checkpoint.tokenizer
+    return _Original(QualityReference(model, quality_prompts(tokenizer, _longest_row(checkpoint)), folder),
+                     observe_norms(model, rows), tokenizer(GOLDEN_TEXT)["input_ids"])
+
+
+def _longest_row(checkpoint: DecoderCheckpoint) -> int:
+    return min(_ROW_TOKENS, checkpoint.config.max_position_embeddings // 2)
 
 
 def _write_texts(checkpoint: DecoderCheckpoint, staging: Path) -> None:
@@ -115,18 +143,16 @@ def _write_texts(checkpoint: DecoderCheckpoint, staging: Path) -> None:
         (staging / CHAT_TEMPLATE_FILE).write_text(checkpoint.chat_template, encoding="utf-8")
 
 
-def _fit(request: GeneratorRequest, graph: Path, reference: QualityReference, checkpoint: DecoderCheckpoint,
+def _fit(request: GeneratorRequest, graph: Path, recipes: Sequence[QuantizationRecipe | None], original: _Original,
          staging: Path, on_step: Callable[[str], None]) -> tuple[QualityRun | None, dict]:
     """Put the first graph that meets the bound into `staging`; returns its run and what the manifest says of it."""
-    golden = checkpoint.tokenizer(GOLDEN_TEXT)["input_ids"]
     bound = BOUNDS[request.precision]
-    recipes = _recipes(request, graph)
     for recipe in recipes:
         on_step(STEPS[3])
-        _place(graph, staging, recipe)
+        _place(graph, staging, recipe, original.norms)
         on_step(STEPS[4])
         try:
-            run = reference.compare(staging, golden, request.device)
+            run = original.quality.compare(staging, original.golden_token_ids, request.device)
         except QualityError as error:
             if not request.forced:
                 raise
@@ -150,7 +176,7 @@ def _recipes(request: GeneratorRequest, graph: Path) -> Sequence[QuantizationRec
     return [recipe for recipe in RECIPES[request.precision] if rotates or not recipe.rotated]
 
 
-def _place(graph: Path, staging: Path, recipe: QuantizationRecipe | None) -> None:
+def _place(graph: Path, staging: Path, recipe: QuantizationRecipe | None, norms: Sequence[np.ndarray]) -> None:
     """Write the graph to serve into `staging`, over one that was tried before."""
     target = staging / MODEL_FILE
     for file in (target, target.with_name(f"{target.name}.data")):
@@ -158,7 +184,7 @@ def _place(graph: Path, staging: Path, recipe: QuantizationRecipe | None) -> Non
         if recipe is None and graph.with_name(file.name).exists():
             graph.with_name(file.name).rename(file)
     if recipe is not None:
-        quantize_decoder(graph, target, recipe)
+        quantize_decoder(graph, target, recipe, norms)
 
 
 def _describe(request: GeneratorRequest, checkpoint: DecoderCheckpoint, staging: Path, version: int,

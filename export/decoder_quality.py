@@ -31,12 +31,13 @@ class QualityBound:
     max_perplexity_ratio: float  # perplexity on the prompts and the original's continuations, over the original's
 
 
-# Chosen by measurement (docs/decisions/0008): what the precision's recipe reaches, with room for other models.
+# Chosen by measurement (docs/decisions/0008): what the precision's recipe reaches, with room for other models. The
+# divergence is the steadiest: over 728 positions the agreement wavers by a percent from one run of luck to the next.
 BOUNDS = {
     "fp32": QualityBound(0.995, 0.0001, 1.001),
     "fp16": QualityBound(0.98, 0.002, 1.01),
     "bf16": QualityBound(0.94, 0.02, 1.03),
-    "int8": QualityBound(0.94, 0.02, 1.03),
+    "int8": QualityBound(0.92, 0.015, 1.04),
     "int4": QualityBound(0.70, 0.25, 1.15),
 }
 

@@ -8,9 +8,11 @@ import contextlib
 import io
 import logging
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import onnx
 from onnxruntime.quantization.matmul_nbits_quantizer import (
     DefaultWeightOnlyQuantConfig,
@@ -26,18 +28,14 @@ from export.decoder_rotation import rotate_residual
 
 HEAD = "/lm_head/MatMul"
 _HEAD_IN_BLOCKS = f"{HEAD}_Q{BITS}"   # the quantiser's name for it
-# They read a norm and hold most of the weights. Those of attention read one, too, and suffer more from it.
-_WIDEST = re.compile(rf"/model/layers\.\d+/mlp/(?:gate|up)_proj/MatMul|{HEAD}")
-# Single inputs of these are far larger than the rest, whatever is turned, and few weights should share their scale.
-_SPIKY = re.compile(r"/model/layers\.\d+/mlp/down_proj/MatMul")
 
 
 @dataclass(frozen=True)
 class QuantizationRecipe:
     """How the matrices are quantised (source of the algorithms: onnxruntime.quantization.matmul_nbits_quantizer).
 
-    The matrix that gives the logits has 8 bits in every recipe, in blocks of 32 unless `rotated`. So have those of a
-    layer that llama.cpp finds sensitive where it is `mixed`, and those that turning does not help where `rotated`.
+    The matrix that gives the logits has 8 bits in every recipe, in blocks of 32 unless `rotated`, and so have those of
+    a layer that llama.cpp finds sensitive where it is `mixed`.
     """
 
     bits: int              # 4 or 8
@@ -46,7 +44,7 @@ class QuantizationRecipe:
     symmetric: bool        # without zero points, which rtn alone can be
     accuracy_level: int = 4  # what activations become: 4 int8, 1 float32 (MatMulNBits: accuracy_level); hqq: always 1
     mixed: bool = False
-    rotated: bool = False    # the residual stream is turned; the widest matrices and the head have a scale a column
+    rotated: bool = False    # the residual stream is turned; what reads a norm has a scale a column, rounded by GPTQ
 
     @property
     def name(self) -> str:
@@ -58,20 +56,19 @@ class QuantizationRecipe:
         return ", ".join(words)
 
 
-def quantize_decoder(graph: Path, target: Path, recipe: QuantizationRecipe) -> None:
+def quantize_decoder(graph: Path, target: Path, recipe: QuantizationRecipe, seen: Sequence[np.ndarray] = ()) -> None:
     """Write the quantised form of the float32 `graph` to `target`, its weights beside it in `<name>.data`.
 
-    The graph is rotatable (export.decoder_rotation) where the recipe rotates.
+    Where the recipe rotates, the graph is rotatable (export.decoder_rotation) and `seen` is what its norms give
+    (export.decoder_calibration).
     """
     logging.getLogger("onnxruntime.quantization.matmul_nbits_quantizer").setLevel(logging.WARNING)
     model = onnx.load(str(graph))
     shares = not recipe.rotated and is_tied(model, HEAD)
     if recipe.rotated:
-        rotate_residual(model)
-        quantize_columns(model, [node.name for node in model.graph.node if _WIDEST.fullmatch(node.name)])
+        quantize_columns(model, rotate_residual(model, seen))
     matrices = [node.name for node in model.graph.node if node.op_type == "MatMul"]
-    wide = {HEAD, *(_sensitive_matrices(matrices) if recipe.mixed else []),
-            *(name for name in matrices if recipe.rotated and _SPIKY.fullmatch(name))}
+    wide = {HEAD, *(_sensitive_matrices(matrices) if recipe.mixed else [])}
     narrow = [name for name in matrices if name not in wide]
     eight_bits = DefaultWeightOnlyQuantConfig(BLOCK, is_symmetric=True, accuracy_level=recipe.accuracy_level, bits=BITS)
     model = _quantize(model, recipe, eight_bits, excluded=narrow)

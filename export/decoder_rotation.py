@@ -6,7 +6,7 @@ the matrices that write to the stream and those that read from it take it in, an
 (QuaRot, Ashkboos et al. 2024, without its rotations at run time). Knows nothing of quantisation.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import onnx
@@ -29,10 +29,12 @@ def is_rotatable(model: onnx.ModelProto) -> bool:
     return read and written and graph.table(norms[0].input[_NORM_STREAM]) is not None
 
 
-def rotate_residual(model: onnx.ModelProto) -> None:
+def rotate_residual(model: onnx.ModelProto, seen: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
     """Turn the residual stream of a rotatable graph in place, and make the gains of its norms 1.
 
-    Embedding and head are not each other's transpose any more: the head takes in the gain of the last norm.
+    Embedding and head are not each other's transpose any more: the head takes in the gain of the last norm. `seen` is
+    what the norms gave before (export.decoder_calibration); returns what they give now, float64 [hidden, hidden], by
+    the names of the values that products read.
     """
     graph = _Graph(model)
     norms = graph.norms()
@@ -42,11 +44,14 @@ def rotate_residual(model: onnx.ModelProto) -> None:
     for norm in norms[1:]:
         for name in graph.writer(norm.input[_NORM_ADDED]):
             graph.change(name, lambda weights: weights @ turn)
-    for norm in norms:
+    turned = {}
+    for norm, gram in zip(norms, seen, strict=True):
         gain = graph.weight(_gain_of(norm))
         for node in graph.readers(norm.output[0]):
             graph.change(node.input[1], lambda matrix, gain=gain: turn.T @ (gain[:, None] * matrix), axis=1)
+            turned[node.input[0]] = turn.T @ gram @ turn
         graph.change(_gain_of(norm), np.ones_like)
+    return turned
 
 
 class _Graph:

@@ -9,6 +9,7 @@ import numpy as np
 STEPS = 127     # int8 without -128, so that a scale serves both signs
 _DAMPING = 0.1  # of the mean square of an input; few calibration texts say little about what goes together
 _BLOCK = 64     # rows whose corrections are made at once
+_SLAB = 8192    # columns that are rounded at once, for those of vocabularies are many and rounded in float64
 
 
 def round_matrix(matrix: np.ndarray, gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -20,8 +21,16 @@ def round_matrix(matrix: np.ndarray, gram: np.ndarray) -> tuple[np.ndarray, np.n
     scales[scales == 0] = 1
     order = np.argsort(-np.diag(gram), kind="stable")  # the inputs that matter most have all others to make up for them
     factor = _inverse_factor(gram[np.ix_(order, order)])
-    left = matrix[order].astype(np.float64)
-    codes = np.empty_like(left)
+    rounded = np.empty(matrix.shape, np.int8)
+    for start in range(0, matrix.shape[1], _SLAB):
+        slab = slice(start, start + _SLAB)
+        rounded[order, slab] = _round_rows(matrix[order, slab].astype(np.float64), scales[slab], factor)
+    return rounded, scales.astype(np.float32)
+
+
+def _round_rows(left: np.ndarray, scales: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """Return the codes of float64 [inputs, columns], which is overwritten, in its order of rows."""
+    codes = np.empty(left.shape, np.int8)
     for start in range(0, len(left), _BLOCK):
         stop = min(start + _BLOCK, len(left))
         errors = np.empty((stop - start, left.shape[1]))
@@ -30,9 +39,7 @@ def round_matrix(matrix: np.ndarray, gram: np.ndarray) -> tuple[np.ndarray, np.n
             errors[row - start] = (left[row] - codes[row] * scales) / factor[row, row]
             left[row + 1:stop] -= np.outer(factor[row, row + 1:stop], errors[row - start])
         left[stop:] -= factor[start:stop, stop:].T @ errors
-    rounded = np.empty(matrix.shape, np.int8)
-    rounded[order] = codes
-    return rounded, scales.astype(np.float32)
+    return codes
 
 
 def _inverse_factor(gram: np.ndarray) -> np.ndarray:

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from export.contract import TEXT_GENERATION, VLLM_BACKEND
+from export.contract import EMBEDDING, TEXT_GENERATION, VLLM_BACKEND
 from export.errors import UnsupportedModelError
 
 # bf16 is computed by OpenVINO from the float32 graph; int8 is made by export.encoder_int8 for OpenVINO and by ONNX
 # Runtime's dynamic quantisation for itself.
 SUPPORTED = {"openvino": ("fp32", "bf16", "int8"), "onnxruntime": ("fp32", "int8")}
 DEFAULT_ENGINE = "openvino"
-CALIBRATED = ("openvino", "int8")  # engine and precision whose graph is fitted to texts
+CALIBRATED = {EMBEDDING: ("openvino", "int8"), TEXT_GENERATION: ("onnxruntime", "int8")}  # what is fitted to texts
 # Decoders: int8 and int4 are weights in blocks (MatMulNBits).
 CUDA_ENGINE = "onnxruntime-cuda"
 VLLM_ENGINE = VLLM_BACKEND

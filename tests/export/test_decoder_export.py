@@ -28,9 +28,9 @@ PROMPT = list(range(5, 45))
 
 
 def export_to(repository, checkpoint, precision="fp32", engine="onnxruntime", name="mine", forced=False,
-              on_step=lambda step: None):
+              on_step=lambda step: None, calibration=None):
     request = GeneratorRequest(Checkpoint(checkpoint, f"path:{checkpoint}", "r1"), repository, name, engine, precision,
-                               forced)
+                               forced, calibration)
     return export_decoder(request, on_step)
 
 
@@ -125,6 +125,27 @@ def test_quantised_exports_state_their_recipe_and_keep_the_tied_embedding_once(t
             assert f"{precision[3:]} bits" in manifest.quality["recipe"]
             assert "GatherBlockQuantized" in {node.op_type for node in graph.node}
     assert sizes["int4"] < sizes["int8"] < sizes["fp32"] / 3
+
+
+def test_int8_is_fitted_to_texts_of_ours_or_of_the_users(tmp_path, monkeypatch, float32_graph):
+    monkeypatch.setattr(decoder_export, "build_graph", lambda *_: float32_graph("llama"))
+    checkpoint = build_decoder(tmp_path / "checkpoint", "llama")
+    (tmp_path / "texts.txt").write_text("今年财运怎么样\n", encoding="utf-8")
+    codes = []
+    for calibration in (None, tmp_path / "texts.txt"):
+        version = export_to(tmp_path / "repository", checkpoint, "int8", forced=True, calibration=calibration)
+        assert "rotated" in read_manifest(version).quality["recipe"]
+        weights = onnx.load(version / MODEL_FILE).graph.initializer
+        codes.append(numpy_helper.to_array(next(item for item in weights if item.name.endswith("_columns"))))
+    assert codes[0].dtype == np.int8
+    assert 0 < np.mean(codes[0] != codes[1]) < 0.5
+
+
+def test_texts_are_refused_for_an_architecture_that_is_not_fitted_to_any(exported, tmp_path):
+    checkpoint, _, _ = exported
+    (tmp_path / "texts.txt").write_text("one", encoding="utf-8")
+    with pytest.raises(UnsupportedModelError, match=r"not fitted to texts.*leave --calibration out"):
+        export_to(tmp_path / "repository", checkpoint, "int8", calibration=tmp_path / "texts.txt")
 
 
 def test_a_damaged_graph_is_refused_and_a_forced_one_is_marked(tmp_path, monkeypatch):
