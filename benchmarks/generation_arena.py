@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks import generation_contestants as names
 from benchmarks.generation_client import LlamaConnection, TritonConnection, take_wave
-from benchmarks.generation_in_process import GENAI, GENAI_SPINNING, TRANSFORMERS, GenerationWorker
+from benchmarks.generation_in_process import GENAI, GENAI_INT4, TRANSFORMERS, GenerationWorker
 from benchmarks.generation_prompts import Prompt, PromptMaker
 from benchmarks.generation_results import Cell, GenerationSample, Stream, sample_of
 from benchmarks.generation_triton import GenerationTriton, plan_triton
@@ -29,9 +29,13 @@ Wave = Callable[[list[Prompt], list[int], Prompt | None], list[Stream]]
 class GenerationArena:
     """The contestants in `chosen`, running while the context is open."""
 
-    def __init__(self, chosen: Sequence[str], checkpoint: Path, version_dir: Path, llama_root: Path) -> None:
-        """`checkpoint` is a directory with the GGUF file; `version_dir` is what was exported of it."""
-        self._chosen, self._checkpoint, self._version_dir = chosen, checkpoint, version_dir
+    def __init__(self, chosen: Sequence[str], checkpoint: Path, version_dir: Path, int4: Path | None,
+                 llama_root: Path) -> None:
+        """`checkpoint` is a directory with the GGUF file, the others what was made of it.
+
+        `version_dir` is our export, `int4` what onnxruntime-genai's builder wrote, where that takes part.
+        """
+        self._chosen, self._checkpoint, self._version_dir, self._int4 = chosen, checkpoint, version_dir, int4
         self._llama = LlamaCppEnvironment(llama_root)
         self._maker = PromptMaker(version_dir)
         self._stack = ExitStack()
@@ -100,7 +104,7 @@ class GenerationArena:
         return plans
 
     def _start_workers(self, opening: ExitStack) -> None:
-        paths = {GENAI: self._version_dir, GENAI_SPINNING: self._version_dir, TRANSFORMERS: self._checkpoint}
+        paths = {GENAI: self._version_dir, GENAI_INT4: self._int4, TRANSFORMERS: self._checkpoint}
         for name in (name for name in paths if name in self._chosen):
             worker = opening.enter_context(GenerationWorker(name, paths[name]))
             self._waves[name] = (lambda prompts, lengths, _, worker=worker: worker.take_wave(prompts, lengths)), False

@@ -3,8 +3,8 @@
 `python -m benchmarks.generation_in_process KIND PATH` reads one JSON job a line from standard input and prints one JSON
 result a line. A job is {"prompts": [[token id, …], …], "tokens": …}, answered with when it was asked for and when the
 pieces of each answer came, {"asked_s": …, "pieces_s": [[…], …]}.
-KIND is "genai" or "genai-spinning" (PATH is a version directory of the model repository, whose graph it runs as one
-static batch) or "transformers" (PATH is a checkpoint, which it asks prompt by prompt).
+KIND is "genai" (PATH is a version directory of the model repository, whose graph it runs as one static batch),
+"genai-int4" (PATH is what its own builder wrote) or "transformers" (PATH is a checkpoint, asked prompt by prompt).
 """
 
 import json
@@ -25,7 +25,7 @@ from serving.cores import available_cores
 
 MODULE = "benchmarks.generation_in_process"
 BATCH = 8
-GENAI, GENAI_SPINNING, TRANSFORMERS = "genai", "genai-spinning", "transformers"
+GENAI, GENAI_INT4, TRANSFORMERS = "genai", "genai-int4", "transformers"
 Generate = Callable[[list[list[int]], int], dict]
 
 
@@ -48,12 +48,19 @@ class GenerationWorker(InProcessWorker):
         return streams
 
 
-def load_genai(version_dir: Path, folder: Path, threads: int, spins: bool) -> Generate:
+def load_genai_int4(built: Path, folder: Path, threads: int) -> Generate:
+    """Load what onnxruntime-genai's own builder wrote; `folder` takes its description with our threads."""
+    for file in built.glob("*.*"):
+        shutil.copy(file, folder)
+    config = json.loads((built / "genai_config.json").read_text(encoding="utf-8"))
+    config["model"]["decoder"]["session_options"] |= session_options(threads)
+    (folder / "genai_config.json").write_text(json.dumps(config), encoding="utf-8")
+    return genai_loop(folder)
+
+
+def load_genai(version_dir: Path, folder: Path, threads: int) -> Generate:
     """Load the graph that Conch serves in onnxruntime-genai, which reads its description from `folder`."""
-    # Each kind imports only what it measures: torch's threads have no place beside ONNX Runtime's.
-    import numpy as np
     import onnx
-    import onnxruntime_genai
 
     for file in version_dir.glob(f"{MODEL_FILE}.*"):
         shutil.copy(file, folder)  # weights outside the graph's folder are refused, linked ones too
@@ -63,7 +70,16 @@ def load_genai(version_dir: Path, folder: Path, threads: int, spins: bool) -> Ge
     logits = next(item for item in graph.graph.output if item.name == LOGITS)
     logits.type.tensor_type.shape.dim[1].dim_value = 1
     onnx.save(graph, str(folder / MODEL_FILE))
-    (folder / "genai_config.json").write_text(json.dumps(genai_config(version_dir, threads, spins)))
+    (folder / "genai_config.json").write_text(json.dumps(genai_config(version_dir, threads)))
+    return genai_loop(folder)
+
+
+def genai_loop(folder: Path) -> Generate:
+    """Return what generates with the model that `folder` describes, as one static batch."""
+    # Each kind imports only what it measures: torch's threads have no place beside ONNX Runtime's.
+    import numpy as np
+    import onnxruntime_genai
+
     model = onnxruntime_genai.Model(str(folder))
 
     def generate(prompts: list[list[int]], tokens: int) -> dict:
@@ -82,7 +98,12 @@ def load_genai(version_dir: Path, folder: Path, threads: int, spins: bool) -> Ge
     return generate
 
 
-def genai_config(version_dir: Path, threads: int, spins: bool) -> dict:
+def session_options(threads: int) -> dict:
+    """Return ONNX Runtime's options; threads spin, as they do by default, which is faster for every batch."""
+    return {"intra_op_num_threads": threads, "inter_op_num_threads": 1, "session.intra_op.allow_spinning": "1"}
+
+
+def genai_config(version_dir: Path, threads: int) -> dict:
     """Return what onnxruntime-genai must know of a version (source: genai_config.json of its model builder)."""
     manifest = read_manifest(version_dir)
     names = {"key": "%d.key", "value": "%d.value"}
@@ -90,8 +111,7 @@ def genai_config(version_dir: Path, threads: int, spins: bool) -> dict:
         "filename": MODEL_FILE, "head_size": manifest.head_dim, "num_hidden_layers": manifest.layers,
         # The heads of queries are inside the graph; nothing but keys and values is laid out by this description.
         "num_key_value_heads": manifest.kv_heads, "num_attention_heads": manifest.kv_heads,
-        "session_options": {"intra_op_num_threads": threads, "inter_op_num_threads": 1, "provider_options": [],
-                            "session.intra_op.allow_spinning": str(int(spins))},
+        "session_options": {**session_options(threads), "provider_options": []},
         "inputs": {"input_ids": "input_ids", "attention_mask": "attention_mask",
                    **{f"past_{kind}_names": f"past_key_values.{name}" for kind, name in names.items()}},
         "outputs": {"logits": "logits", **{f"present_{kind}_names": f"present.{name}" for kind, name in names.items()}},
@@ -139,14 +159,14 @@ def load_transformers(checkpoint: Path, folder: Path, threads: int) -> Generate:
     return generate
 
 
+_LOADERS = {GENAI: load_genai, GENAI_INT4: load_genai_int4, TRANSFORMERS: load_transformers}
+
+
 def main() -> None:
     """Load what the command line names and answer jobs until standard input ends."""
     kind, path, threads = sys.argv[1], Path(sys.argv[2]), available_cores()
     with tempfile.TemporaryDirectory() as folder:
-        if kind == TRANSFORMERS:
-            generate = load_transformers(path, Path(folder), threads)
-        else:
-            generate = load_genai(path, Path(folder), threads, spins=kind == GENAI_SPINNING)
+        generate = _LOADERS[kind](path, Path(folder), threads)
         for line in sys.stdin:
             job = json.loads(line)
             print(json.dumps(generate(job["prompts"], job["tokens"])), flush=True)

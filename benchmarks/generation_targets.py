@@ -11,7 +11,7 @@ from benchmarks.generation_contestants import (
     UNDISTURBED,
     UNEVEN,
 )
-from benchmarks.generation_in_process import GENAI, GENAI_SPINNING, TRANSFORMERS
+from benchmarks.generation_in_process import GENAI, GENAI_INT4, TRANSFORMERS
 from benchmarks.generation_results import Cell, GenerationResults
 from benchmarks.results import Spread, ratio_of, spread_of
 from benchmarks.targets import Verdict
@@ -19,28 +19,30 @@ from benchmarks.targets import Verdict
 
 def verdicts(results: GenerationResults) -> list[Verdict]:
     """Judge every target by its median; speeds are tokens a second while decoding, prompts have 20 tokens."""
-    genai_batch, genai_one = (_faster(results, (GENAI, GENAI_SPINNING), cell) for cell in (EIGHT, ONE))
     llama = _faster(results, (LLAMA_Q8, LLAMA_Q8_SPINNING), EIGHT)
     return [
         _at_least(results, "8 streams / 1 stream", 4.0, (CONCH, EIGHT), (CONCH, ONE)),
-        _at_least(results, f"8 streams / static batch of 8 ({genai_batch})", 1.5, (CONCH, EIGHT), (genai_batch, EIGHT)),
+        *(_at_least(results, f"8 streams / static batch of 8 ({_told(name)})", bound, (CONCH, EIGHT), (name, EIGHT))
+          for name, bound in ((GENAI, 1.5), (GENAI_INT4, None))),
         _at_least(results, f"8 streams / 8 streams ({llama})", 1.0, (CONCH, EIGHT), (llama, EIGHT)),
-        _at_least(results, f"8 streams / 8 streams ({LLAMA_OWN}, half the bits)", None, (CONCH, EIGHT),
-                  (LLAMA_OWN, EIGHT)),
+        _at_least(results, f"8 streams / 8 streams ({_told(LLAMA_OWN)})", None, (CONCH, EIGHT), (LLAMA_OWN, EIGHT)),
         _at_least(results, f"8 streams / one prompt at a time ({TRANSFORMERS})", 10.0, (CONCH, EIGHT),
                   (TRANSFORMERS, ONE)),
-        _at_least(results, f"1 stream / 1 stream in process ({genai_one})", 0.9, (CONCH, ONE), (genai_one, ONE)),
-        *(_uneven(results, rival) for rival in (_faster(results, (GENAI, GENAI_SPINNING), UNEVEN, "tokens_per_s"),
-                                                LLAMA_Q8)),
+        *(_at_least(results, f"1 stream / 1 stream in process ({_told(name)})", bound, (CONCH, ONE), (name, ONE))
+          for name, bound in ((GENAI, 0.9), (GENAI_INT4, None))),
+        *(_uneven(results, rival) for rival in (GENAI, GENAI_INT4, LLAMA_Q8)),
         _disturbance(results, CONCH, 3.0),
         _disturbance(results, LLAMA_Q8, None),
         *_checks(results),
     ]
 
 
-def _faster(results: GenerationResults, contestants: tuple[str, ...], cell: Cell,
-            figure: str = "decoding_per_s") -> str:
-    medians = {name: spread.median for name in contestants if (spread := results.spread(name, cell, figure))}
+def _told(contestant: str) -> str:
+    return f"{contestant}, half the bits" if contestant in (GENAI_INT4, LLAMA_OWN) else contestant
+
+
+def _faster(results: GenerationResults, contestants: tuple[str, ...], cell: Cell) -> str:
+    medians = {name: spread.median for name in contestants if (spread := results.spread(name, cell))}
     return max(medians, key=medians.__getitem__, default=contestants[0])
 
 
@@ -54,8 +56,8 @@ def _at_least(results: GenerationResults, target: str, bound: float | None, ours
 
 def _uneven(results: GenerationResults, rival: str) -> Verdict:
     ours, theirs = (results.values(name, UNEVEN, "tokens_per_s") for name in (CONCH, rival))
-    return Verdict(f"{UNEVEN.company} / the same ({rival}), tokens/s in all", "for comparison", ratio_of(ours, theirs),
-                   None)
+    return Verdict(f"{UNEVEN.company} / the same ({_told(rival)}), tokens/s in all", "for comparison",
+                   ratio_of(ours, theirs), None)
 
 
 def _disturbance(results: GenerationResults, contestant: str, bound: float | None) -> Verdict:
