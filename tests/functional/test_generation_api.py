@@ -259,8 +259,14 @@ def begin_long(client):
 
 def test_a_client_that_leaves_frees_its_slots(served, client):
     before = metric(served, "cancelled_total")
-    begin_long(client).close()
-    wait_until(lambda: metric(served, "running") == 0 and metric(served, "cancelled_total") > before)
+
+    def is_cancelled() -> bool:
+        # On a busy machine an answer may be complete before it is noticed that its client has gone.
+        begin_long(client).close()
+        wait_until(lambda: metric(served, "running") == 0)
+        return metric(served, "cancelled_total") > before
+
+    wait_until(is_cancelled, timeout_s=60)
     assert text_of(chat(client))
 
 
