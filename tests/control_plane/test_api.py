@@ -23,8 +23,8 @@ from tests.control_plane.api.model_tuning import TUNING, begin_anew
 from tests.control_plane.conftest import migrate
 from tests.control_plane.fakes import FakeGateway, publish, publish_generator, publish_intent
 
-MAX_EXAMPLES = 8  # For each route; the boundaries of every field come on top.
-MAX_CHAINS = 80
+MAX_EXAMPLES = 4  # For each route; the boundaries of every field come on top.
+MAX_CHAINS = 40
 PHASES = {PhaseName.EXAMPLES, PhaseName.COVERAGE, PhaseName.FUZZING, PhaseName.STATEFUL_TESTING}
 LEAST_REQUESTS = 500
 REQUEST_TIMEOUT_S = 60  # of a busy machine
