@@ -10,6 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from export.calibration import read_calibration_texts
 
 _NORM = "RMSNorm"
+_SMALLEST = torch.finfo(torch.float32).tiny
 _STREAM_AXES = 3   # [batch, tokens, hidden]; what norms of single heads read has one more
 
 
@@ -33,7 +34,8 @@ def observe_norms(model: PreTrainedModel, rows: Sequence[Sequence[int]]) -> list
     def add(norm: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
         if inputs[0].ndim == _STREAM_AXES:
             tokens = inputs[0].flatten(0, 1)
-            tokens = tokens * tokens.square().mean(dim=1, keepdim=True).rsqrt()
+            mean_squares = tokens.square().mean(dim=1, keepdim=True)
+            tokens = tokens * mean_squares.clamp_min(_SMALLEST).rsqrt()  # A token may be embedded as nothing.
             grams[norm] = grams.get(norm, 0) + tokens.T @ tokens
 
     hooks = [norm.register_forward_pre_hook(add) for norm in _norms(model)]

@@ -29,6 +29,13 @@ def test_every_norm_of_the_stream_is_seen_in_order_and_without_its_gain(tmp_path
     np.testing.assert_allclose(grams[-1], last.T @ last, atol=1e-3)
 
 
+def test_a_token_that_is_embedded_as_nothing_adds_nothing(tmp_path):
+    model = load_decoder(build_decoder(tmp_path, "llama"))
+    with torch.no_grad():
+        model.get_input_embeddings().weight[7] = 0
+    assert np.trace(observe_norms(model, [[5, 7, 9]])[0]) == pytest.approx(64 * 2, rel=1e-5)
+
+
 def test_observing_leaves_nothing_behind(tmp_path):
     model = load_decoder(build_decoder(tmp_path, "llama"))
     np.testing.assert_array_equal(observe_norms(model, ROWS), observe_norms(model, ROWS))
