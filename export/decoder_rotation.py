@@ -46,10 +46,10 @@ def rotate_residual(model: onnx.ModelProto, seen: Sequence[np.ndarray]) -> dict[
             graph.change(name, lambda weights: weights @ turn)
     turned = {}
     for norm, gram in zip(norms, seen, strict=True):
-        gain = graph.weight(_gain_of(norm))
+        gain, turned_gram = graph.weight(_gain_of(norm)), turn.T @ gram @ turn
         for node in graph.readers(norm.output[0]):
             graph.change(node.input[1], lambda matrix, gain=gain: turn.T @ (gain[:, None] * matrix), axis=1)
-            turned[node.input[0]] = turn.T @ gram @ turn
+            turned[node.input[0]] = turned_gram
         graph.change(_gain_of(norm), np.ones_like)
     return turned
 
