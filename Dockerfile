@@ -4,8 +4,10 @@
 # The tag is the release of tritonserver 2.51, the version that the tests run. The code is mounted, not copied.
 FROM nvcr.io/nvidia/tritonserver:24.10-py3 AS triton
 COPY constraints.txt /opt/conch/
-RUN pip install --no-cache-dir -c /opt/conch/constraints.txt "numpy<2" jinja2 llguidance onnxruntime openvino psutil tokenizers
-ENV PYTHONPATH=/opt/conch
+RUN pip install --no-cache-dir -c /opt/conch/constraints.txt "numpy<2" jinja2 llguidance llvmlite numba onnx onnxruntime openvino psutil tokenizers
+# The code is mounted read-only; what it compiles goes elsewhere, so that the next load need not.
+ENV PYTHONPATH=/opt/conch \
+    NUMBA_CACHE_DIR=/tmp/conch-numba
 EXPOSE 8000 8001 8002
 
 # Nothing is added. It is newer than the other, for NVIDIA's vLLM backend (docs/generation.md#vllm).
@@ -22,11 +24,12 @@ COPY serving serving
 COPY training training
 # torch's CPU build: it is only used to export and to train, and saves several gigabytes. An export computes with the engines too.
 RUN pip install --no-cache-dir --extra-index-url https://download.pytorch.org/whl/cpu \
-    -c constraints.txt '.[export,training]' openvino tokenizers
+    -c constraints.txt '.[export,training]' llvmlite numba openvino tokenizers
 # A volume takes its owner from the directory that it covers.
 RUN useradd --uid 10001 --no-create-home conch && install -d -o conch /var/lib/conch /models /keys
 USER conch
 ENV CONCH_HOME=/var/lib/conch \
+    NUMBA_CACHE_DIR=/var/lib/conch/numba \
     CONCH_MODEL_REPOSITORY=/models \
     HOME=/var/lib/conch \
     PYTHONUNBUFFERED=1

@@ -18,8 +18,8 @@ from pathlib import Path
 from benchmarks.generation_prompts import Prompt
 from benchmarks.generation_results import Stream
 from benchmarks.in_process import InProcessWorker
-from export.contract import MODEL_FILE
-from export.decoder_head import LOGITS, LOGITS_FROM
+from export.contract import LOGITS_FROM, MODEL_FILE
+from export.decoder_head import LOGITS
 from export.manifest import read_manifest
 from serving.cores import available_cores
 

@@ -79,6 +79,9 @@ LOGPROBS_OUTPUT = "logprobs"           # BYTES [1], JSON; [n] when not streamed
 DROPPED_OUTPUT = "num_dropped_messages"  # UINT32, last: messages with "droppable": true that had no room
 INDEX_OUTPUT = "index"                 # INT32: which of the n sequences a streamed response is of
 
+# Optional input of a decoder's graph, int64 [1]: the first token of a run that logits are wanted of; else the last.
+LOGITS_FROM = "logits_from"
+
 # Words by which the control plane knows in a backend's message that memory was short; Triton has no code for it.
 OUT_OF_MEMORY = "out of memory"
 # What a model has no room for now begins with this; another server, or later, may have.

@@ -9,8 +9,9 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from export.contract import LOGITS_FROM
+
 LOGITS = "logits"
-LOGITS_FROM = "logits_from"   # optional input, int64 [1]: the first token of a run that logits are wanted of
 _LAST = -1
 _TOKEN_AXIS = 1               # hidden states are [batch, tokens, hidden]
 

@@ -1,7 +1,8 @@
 """The quality gate of decoders: an export must predict what the float32 checkpoint predicts, within a bound.
 
 The original continues fixed prompts greedily; the staged version then reads the same tokens, in a process of its own,
-and its next-token distributions are compared with the original's. Knows nothing of how the version was made.
+and its next-token distributions are compared with the original's. The program that reads is serving's (`python -m
+serving.decode`), so that what is proven is what will compute. Knows nothing of how the version was made.
 """
 
 import json
@@ -63,6 +64,16 @@ class QualityRun:
     tokens_per_s: float        # of that continuation, alone
 
 
+@dataclass(frozen=True)
+class _Sequence:
+    """A prompt with the original's continuation."""
+
+    token_ids: list[int]
+    prompt_tokens: int
+    reference: str     # file of the original's logits, float32 [tokens, vocabulary]
+    logits: str        # file of what a version gives
+
+
 class QualityReference:
     """The original's answers, on disk: the logits of one model with a large vocabulary fill gigabytes of memory."""
 
@@ -72,19 +83,20 @@ class QualityReference:
 
     def compare(self, version_dir: Path, golden_token_ids: list[int], device: str = "cpu") -> QualityRun:
         """Run the staged version over the same tokens; raises QualityError when it does not run at all."""
-        job = {"sequences": self._sequences, "golden_token_ids": golden_token_ids, "golden_tokens": GOLDEN_TOKENS,
-               "provider": _PROVIDERS[device]}
-        run = subprocess.run([sys.executable, "-m", "export.decoder_run", str(version_dir)],
+        job = {"sequences": [asdict(sequence) for sequence in self._sequences], "golden_token_ids": golden_token_ids,
+               "golden_tokens": GOLDEN_TOKENS, "provider": _PROVIDERS[device]}
+        run = subprocess.run([sys.executable, "-m", "serving.decode", str(version_dir)],
                              input=json.dumps(job).encode(), capture_output=True)
         if run.returncode != 0:
             reason = run.stderr.decode(errors="replace").strip().splitlines()
             raise QualityError(f"the exported model does not run: {reason[-1] if reason else run.returncode}")
         result = json.loads(run.stdout)
-        return QualityRun(_summarize(result["sequences"]), tuple(result["golden_token_ids"]), result["tokens_per_s"])
+        return QualityRun(_summarize([_compare(sequence) for sequence in self._sequences]),
+                          tuple(result["golden_token_ids"]), result["tokens_per_s"])
 
     @staticmethod
     @torch.inference_mode()
-    def _answer(model: PreTrainedModel, prompt: list[int], file: Path) -> dict:
+    def _answer(model: PreTrainedModel, prompt: list[int], file: Path) -> _Sequence:
         """Continue `prompt` greedily and keep the logits, float32 [tokens, vocabulary], in `file`."""
         answer = model(torch.tensor([prompt]), use_cache=True)
         logits, token_ids = [answer.logits[0]], list(prompt)
@@ -93,7 +105,7 @@ class QualityReference:
             answer = model(torch.tensor([token_ids[-1:]]), past_key_values=answer.past_key_values, use_cache=True)
             logits.append(answer.logits[0])
         np.save(file, torch.cat(logits).numpy())
-        return {"token_ids": token_ids, "prompt_tokens": len(prompt), "reference": str(file)}
+        return _Sequence(token_ids, len(prompt), str(file), str(file.with_suffix(".found.npy")))
 
 
 def find_shortfall(figures: QualityFigures, bound: QualityBound) -> str | None:
@@ -112,6 +124,35 @@ def describe_quality(figures: QualityFigures, bound: QualityBound, shortfall: st
     """Return what the manifest says of the comparison; `forced` tells that the bound was missed and waived."""
     told = {"shortfall": shortfall} if shortfall else {}
     return {**asdict(figures), **asdict(bound), "forced": bool(shortfall), **told}
+
+
+def measure(expected: np.ndarray, found: np.ndarray, token_ids: list[int]) -> dict[str, float]:
+    """Return sums over positions: agreements of the most likely token, divergence in nats, losses of the next token.
+
+    Both logits are float32 [tokens, vocabulary]; the last position predicts no token of the sequence.
+    """
+    original, exported = _log_softmax(expected), _log_softmax(found)
+    divergence = np.sum(np.exp(original) * (original - exported), axis=1)
+    following = np.array(token_ids[1:], np.int64)
+    before = np.arange(len(following))
+    return {"positions": len(token_ids), "agreements": int(np.sum(expected.argmax(1) == found.argmax(1))),
+            "divergence": float(divergence.sum()), "max_difference": float(np.max(np.abs(expected - found))),
+            "predicted": len(following), "original_loss": -float(original[before, following].sum()),
+            "exported_loss": -float(exported[before, following].sum())}
+
+
+def _compare(sequence: _Sequence) -> dict[str, float]:
+    """Compare what a version has read with the original; raises QualityError for another shape."""
+    expected, found = (np.load(file) for file in (sequence.reference, sequence.logits))
+    if found.shape != expected.shape:
+        raise QualityError(f"the exported model gives logits of shape {found.shape}, the original {expected.shape}")
+    return measure(expected, found, sequence.token_ids)
+
+
+def _log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Return the logarithms of the probabilities, float64 [tokens, vocabulary]."""
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
 def _summarize(rows: list[dict[str, float]]) -> QualityFigures:

@@ -64,7 +64,7 @@ instance_group [ {{ count: 1 kind: {kind} }} ]
 """
 _PARAMETERS = """\
 # parameters (docs/generation.md): slots, context_tokens, memory_mb, queue_length, queue_timeout_s,
-# prefill_chunk_tokens, spin_us
+# prefill_chunk_tokens, spin_us, native
 """
 _GENERATOR_INPUTS = {
     PROMPT_INPUT: "TYPE_STRING", MESSAGES_INPUT: "TYPE_STRING", TOOLS_INPUT: "TYPE_STRING",

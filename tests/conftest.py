@@ -3,9 +3,13 @@
 import gc
 import os
 import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
 
 import hypothesis
 import pytest
+from filelock import FileLock
 
 # The models of these tests are so small that torch's threads would spend their time waiting for each other. Where
 # training asks for all cores they do, but asleep: several tests run at once, and a thread that spins keeps one of them.
@@ -50,6 +54,26 @@ def small_versions(small_checkpoint, tmp_path_factory):
 def version_dir(request, small_versions, tmp_path):
     """Return a copy of the small model's version, one for each engine, for a test to damage."""
     return shutil.copytree(small_versions[request.param], tmp_path / "repository" / "small" / "1")
+
+
+@pytest.fixture(scope="session")
+def float32_graph(tmp_path_factory, worker_id) -> Callable[[str], Path]:
+    """Return a function that gives the graph of one of tests.export.decoders.FAMILIES; not to be changed.
+
+    It is built for all test processes: the model builder takes ten seconds for the smallest.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
+
+    def graph_of(family: str) -> Path:
+        from tests.export.decoders import build_graph_of
+        built = shared / f"decoder-{family}"
+        with FileLock(shared / f"decoder-{family}.lock"):
+            if not built.exists():
+                build_graph_of(family, Path(tempfile.mkdtemp(dir=shared))).rename(built)
+        return built / "model.onnx"
+
+    return graph_of
 
 
 @pytest.fixture(scope="session")

@@ -10,12 +10,12 @@ from collections.abc import Iterable
 
 from export.contract import TOO_MANY_WAIT
 from serving.errors import ComputationError, GenerateError, OutOfMemoryError, QueueFullError, QueueTimeoutError
+from serving.generator.decoder import Session
 from serving.generator.events import CANCELLED, FAILED, GenerationEvent, GenerationRequest
 from serving.generator.limits import EngineLimits
 from serving.generator.memory import compute_twice, is_out_of_memory
 from serving.generator.scheduler import WaitingQueue, chunk_tokens
 from serving.generator.sequence import Sequence
-from serving.generator.session import DecoderSession
 from serving.generator.slots import SlotTable
 from serving.generator.statistics import GenerationStatistics
 from serving.generator.vocabulary import Vocabulary
@@ -24,7 +24,7 @@ from serving.generator.vocabulary import Vocabulary
 class Engine:
     """Answers requests with one session, from a thread of its own."""
 
-    def __init__(self, session: DecoderSession, vocabulary: Vocabulary, limits: EngineLimits) -> None:
+    def __init__(self, session: Session, vocabulary: Vocabulary, limits: EngineLimits) -> None:
         self.limits = limits
         self.statistics = GenerationStatistics()
         self._vocabulary = vocabulary

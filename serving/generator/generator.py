@@ -13,11 +13,11 @@ from export.manifest import GeneratorManifest, ManifestError, read_manifest, ver
 from serving.errors import InvalidGenerationError, PromptTooLongError, VersionLoadError
 from serving.generator.chat import ChatTemplate, droppable
 from serving.generator.constraints import GrammarCompiler
+from serving.generator.decoder import open_decoder
 from serving.generator.engine import Engine
 from serving.generator.events import GenerationEvent, GenerationRequest
 from serving.generator.limits import MIB, EngineLimits, EngineSettings, plan_limits
 from serving.generator.sampling_parameters import SamplingParameters, parse_sampling_parameters
-from serving.generator.session import DecoderSession, open_graph
 from serving.generator.statistics import GenerationStatistics
 from serving.generator.vocabulary import Vocabulary
 
@@ -30,8 +30,9 @@ class TextGenerator:
     """One version of a decoder, ready for requests from any thread."""
 
     def __init__(self, manifest: GeneratorManifest, vocabulary: Vocabulary, template: ChatTemplate | None,
-                 engine: Engine) -> None:
+                 engine: Engine, computed_by: str) -> None:
         self.manifest = manifest
+        self.computed_by = computed_by     # in words
         self._vocabulary = vocabulary
         self._template = template
         self._grammars = GrammarCompiler(vocabulary)
@@ -47,18 +48,18 @@ class TextGenerator:
             raise VersionLoadError(str(error)) from error
         if not isinstance(manifest, GeneratorManifest):
             raise VersionLoadError(f"{version_dir} holds a model for {manifest.task}, which is no text generation")
-        graph = open_graph(version_dir / MODEL_FILE, threads, settings.spin_us)
-        limits = plan_limits(settings, manifest.max_tokens, graph.token_bytes)
-        vocabulary = Vocabulary(version_dir, graph.vocab_size, manifest.stop_token_ids)
+        decoder = open_decoder(version_dir / MODEL_FILE, threads, settings.spin_us, bool(settings.native))
+        limits = plan_limits(settings, manifest.max_tokens, decoder.token_bytes)
+        vocabulary = Vocabulary(version_dir, decoder.vocab_size, manifest.stop_token_ids)
         template = ChatTemplate.load(version_dir, manifest.special_tokens)
         try:
-            session = DecoderSession(graph, limits.slots, limits.context_tokens)
+            session = decoder.new_session(limits.slots, limits.context_tokens)
         except MemoryError as error:
             raise VersionLoadError(
                 f"{OUT_OF_MEMORY}: {limits.slots} slots of {limits.context_tokens} tokens take "
                 f"{limits.cache_bytes / MIB:.0f} MiB for their keys and values; unload other models, or set memory_mb, "
                 "slots or context_tokens of config.pbtxt lower") from error
-        return cls(manifest, vocabulary, template, Engine(session, vocabulary, limits))
+        return cls(manifest, vocabulary, template, Engine(session, vocabulary, limits), decoder.engine)
 
     @property
     def limits(self) -> EngineLimits:

@@ -7,7 +7,7 @@ from serving.errors import VersionLoadError
 
 MIB = 1 << 20
 MIN_CONTEXT_TOKENS = 16
-_LEAST = {"spin_us": 0}  # what a setting may be at least, where that is not 1
+_LEAST = {"spin_us": 0, "native": 0}  # what a setting may be at least, where that is not 1
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class EngineSettings:
     queue_timeout_s: int = 60
     prefill_chunk_tokens: int = 16    # prompt tokens between two steps of the streams that run
     spin_us: int = 50                 # how long threads wait for each other awake while a step is computed; 0: not
+    native: int = 1                   # 0: ONNX Runtime computes also what our machine code could
 
 
 @dataclass(frozen=True)

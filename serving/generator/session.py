@@ -32,18 +32,23 @@ class DecoderGraph:
     cache_type: type
     vocab_size: int
     takes_positions: bool
+    engine = "ONNX Runtime"
 
     @property
     def token_bytes(self) -> int:
         """Bytes that the keys and values of one token take."""
         return len(self.cache_names) * self.kv_heads * self.head_dim * np.dtype(self.cache_type).itemsize
 
+    def new_session(self, slots: int, context_tokens: int) -> "DecoderSession":
+        """Return empty slots; raises MemoryError."""
+        return DecoderSession(self, slots, context_tokens)
+
 
 def open_graph(model_file: Path, threads: int, spin_us: int) -> DecoderGraph:
     """Open a graph; raises VersionLoadError when it cannot be read or is no decoder with a cache.
 
-    Its threads wait for each other awake for `spin_us` microseconds, then asleep; between steps they sleep. A small
-    model's step is a hundred operators that take about as long as it takes to wake a thread.
+    Its threads wait for each other awake for `spin_us` microseconds, then asleep: a small model's step is a hundred
+    operators that take about as long as it takes to wake a thread.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -75,7 +80,6 @@ class DecoderSession:
     def __init__(self, graph: DecoderGraph, slots: int, context_tokens: int) -> None:
         self.graph = graph
         self.slots = slots
-        self.context_tokens = context_tokens
         shape = (slots, graph.kv_heads, context_tokens, graph.head_dim)
         # Written to at once, so that a model that was loaded has all the memory that it will ever need for them.
         self._caches = {name: np.full(shape, 0, graph.cache_type) for name in graph.cache_names}

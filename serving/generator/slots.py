@@ -6,9 +6,9 @@ nothing of tokens' meaning or of who waits.
 
 import numpy as np
 
+from serving.generator.decoder import Session
 from serving.generator.prefix_cache import longest_prefix
 from serving.generator.sequence import Sequence
-from serving.generator.session import DecoderSession
 
 _NOTHING = np.empty(0, dtype=np.int64)
 
@@ -16,7 +16,7 @@ _NOTHING = np.empty(0, dtype=np.int64)
 class SlotTable:
     """The slots of one session; for one thread."""
 
-    def __init__(self, session: DecoderSession) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
         self._computed = [_NOTHING] * session.slots   # the prompt in each slot, as far as it is computed
         self._left_at = [0] * session.slots

@@ -16,13 +16,16 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
+from export.decoder_builder import CPU, build_graph
+from export.decoder_checkpoint import open_checkpoint
+
 VOCABULARY = 320
 CONTEXT = 256
 CHAT_TEMPLATE = ("{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n"
                  "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}")
 # Wide enough that predictions are sharp and quantisation does not drown them.
 _WEIGHT_SPREAD = 0.12
-_SHAPE = {"vocab_size": VOCABULARY, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,
+_SHAPE = {"vocab_size": VOCABULARY, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
           "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": CONTEXT,
           "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 
@@ -49,6 +52,12 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer.train_from_iterator(["the model server answers each question", "今年财运怎么样"] * 4, trainer)
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<|im_start|>", eos_token="<|im_end|>",
                                    pad_token="<|endoftext|>", chat_template=CHAT_TEMPLATE)
+
+
+def build_graph_of(family: str, folder: Path) -> Path:
+    """Export a family's checkpoint to a graph in float32 and return the graph's folder."""
+    checkpoint = open_checkpoint(build_decoder(folder / "checkpoint", family), folder / "opened")
+    return build_graph(checkpoint, folder / "graph", "fp32", CPU).parent
 
 
 def build_decoder(path: Path, family: str = "gpt2", seed: int = 0, safe_serialization: bool = True) -> Path:

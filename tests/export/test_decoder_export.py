@@ -13,12 +13,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from export import decoder_export
 from export.contract import CONFIG_FILE, MODEL_FILE, TOKENIZER_FILE, version_numbers
 from export.decoder_export import CHAT_TEMPLATE_FILE, STEPS, GeneratorRequest, export_decoder
-from export.decoder_run import DecoderGraph
 from export.errors import QualityError, UnsupportedModelError
 from export.golden import GOLDEN_TEXT
 from export.manifest import GeneratorManifest, read_manifest, verify_files
 from export.sources.checkpoint import Checkpoint
 from export.triton_config import generator_config
+from serving.decode import GraphRow
 from serving.generator.chat import ChatTemplate
 from tests.export.checkpoints import edit_json
 from tests.export.decoders import CHAT_TEMPLATE, CONTEXT, FAMILIES, VOCABULARY, build_decoder
@@ -69,7 +69,7 @@ def test_a_float32_export_predicts_as_transformers_does_in_one_piece_in_chunks_a
         tmp_path, build_once, family):
     build_once(family)
     checkpoint = build_decoder(tmp_path / "checkpoint", family)
-    graph = DecoderGraph(export_to(tmp_path / "repository", checkpoint) / MODEL_FILE)
+    graph = GraphRow(export_to(tmp_path / "repository", checkpoint) / MODEL_FILE)
     expected = original_logits(checkpoint, PROMPT)
     assert expected.std() > 0.5, "predictions that are all alike would prove nothing"
     for sizes in ([40], [13, 20, 7], [30] + [1] * 10):

@@ -5,7 +5,8 @@ import onnx
 import onnxruntime
 import pytest
 
-from export.decoder_head import LOGITS, LOGITS_FROM
+from export.contract import LOGITS_FROM
+from export.decoder_head import LOGITS
 
 TOKENS = [[5, 9, 3, 40]]
 

@@ -17,8 +17,8 @@ from export.decoder_quality import (
     QualityFigures,
     QualityReference,
     find_shortfall,
+    measure,
 )
-from export.decoder_run import measure
 from export.errors import QualityError
 from export.precision import PRECISIONS
 from tests.export.decoders import build_decoder

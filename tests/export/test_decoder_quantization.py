@@ -7,7 +7,7 @@ import pytest
 from export.contract import MODEL_FILE
 from export.decoder_embedding import TABLE
 from export.decoder_quantization import HEAD, QuantizationRecipe, quantize_decoder
-from export.decoder_run import DecoderGraph
+from serving.decode import GraphRow
 from tests.export.decoders import VOCABULARY
 
 PROMPT = list(range(5, 45))
@@ -46,7 +46,7 @@ def blocks_of(path) -> dict[str, int]:
     (QuantizationRecipe(4, 16, "k_quant", symmetric=False), 0.6),
     (QuantizationRecipe(4, 32, "hqq", symmetric=False, accuracy_level=1), 0.6)], ids=str)
 def test_the_quantised_graph_computes_nearly_the_same_with_its_cache(graph, tmp_path, recipe, bound):
-    original, small = DecoderGraph(graph), DecoderGraph(quantized(graph, tmp_path, recipe))
+    original, small = GraphRow(graph), GraphRow(quantized(graph, tmp_path, recipe))
     expected = original.append(PROMPT)
     found = np.concatenate([small.append(PROMPT[:30]), small.append(PROMPT[30:])])
     assert found.shape == (len(PROMPT), VOCABULARY)
@@ -88,5 +88,5 @@ def test_an_embedding_that_cannot_be_shared_has_8_bits_of_its_own(float32_graph,
     blocks = {name.rpartition("/")[0].rpartition("/")[2]: block for name, block in blocks_of(path).items()}
     assert set(blocks.values()) == {recipe.block_size}
     assert ({"down_proj", "o_proj"} == set(blocks)) is recipe.rotated
-    expected, found = DecoderGraph(graph).append(PROMPT), DecoderGraph(path).append(PROMPT)
+    expected, found = GraphRow(graph).append(PROMPT), GraphRow(path).append(PROMPT)
     assert 0 < np.linalg.norm(found - expected) / np.linalg.norm(expected) < 0.1

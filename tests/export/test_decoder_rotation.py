@@ -6,12 +6,12 @@ import onnxruntime
 import pytest
 from onnx import helper, numpy_helper
 
+from export.contract import LOGITS_FROM
 from export.decoder_calibration import observe_norms
 from export.decoder_checkpoint import load_decoder
 from export.decoder_embedding import TABLE
-from export.decoder_head import LOGITS_FROM
 from export.decoder_rotation import is_rotatable, rotate_residual
-from export.decoder_run import DecoderGraph
+from serving.decode import GraphRow
 from tests.export.decoders import build_decoder
 
 TOKENS = [5, 9, 3, 40, 7]
@@ -26,7 +26,7 @@ def test_the_logits_stay_what_they_were(float32_graph, tmp_path, monkeypatch, fa
     assert is_rotatable(model)
     rotate_residual(model, SEEN)
     onnx.save(model, str(tmp_path / "turned.onnx"))
-    before, after = (DecoderGraph(file).append(TOKENS) for file in (graph, tmp_path / "turned.onnx"))
+    before, after = (GraphRow(file).append(TOKENS) for file in (graph, tmp_path / "turned.onnx"))
     np.testing.assert_allclose(after, before, rtol=1e-3, atol=1e-3 * np.abs(before).max())
 
 

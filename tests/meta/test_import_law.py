@@ -29,6 +29,8 @@ OWNERS = {
     "ahocorasick": "control_plane/intents/keyword_rules.py",
     "triton_python_backend_utils": ("serving/backends/text_encoder/model.py",
                                     "serving/backends/text_generator/model.py"),
+    "numba": "serving/generator/native/",
+    "llvmlite": "serving/generator/native/",
     "llguidance": "serving/generator/constraints.py",
     "flask_openapi3": "control_plane/",
     "flask": "control_plane/",

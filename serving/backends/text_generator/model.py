@@ -42,7 +42,8 @@ class TritonPythonModel:
         limits = self._generator.limits
         pb_utils.Logger.log_info(
             f"{args['model_name']} {args['model_version']}: {limits.slots} slots of {limits.context_tokens} tokens, "
-            f"{limits.cache_bytes / MIB:.0f} MiB for their keys and values")
+            f"{limits.cache_bytes / MIB:.0f} MiB for their keys and values, computed by "
+            f"{self._generator.computed_by}")
         metrics = GenerationMetrics(pb_utils, args["model_name"], args["model_version"], limits.slots)
         self._responses = ResponseThread(pb_utils, self._generator, metrics)
 
