@@ -1,8 +1,12 @@
-"""Attention over keys and values that are kept in float16, as LLVM's code: 16 tokens, or 16 channels, at once."""
+"""Attention over keys and values that are kept in float16, as LLVM's code: 16 tokens, or 16 channels, at once.
+
+Several queries are computed with what is loaded once. Every sum is added up in one order, however many there are.
+"""
+
+from collections.abc import Callable
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from serving.generator.native.vectors import (
@@ -15,56 +19,106 @@ from serving.generator.native.vectors import (
     LONG,
     VECTOR_BYTES,
     at,
+    call_one_of,
     load,
     load_halves,
     multiply_add,
+    repeat,
     spread,
     store,
-    sum_up,
 )
 
-
-@intrinsic
-def score_tokens(context, query, keys, scores, tiles, width, scale):
-    """Write what a query makes of keys, 16 tokens at once, times a scale.
-
-    query is float32 [width], keys float16 [tiles, width, 16], scores float32 [tiles * 16]; all are addresses, int64,
-    but the scale, float32. The width is a multiple of 4.
-    """
-    def generate(context, builder, signature, arguments):
-        query, keys, scores, tiles, width, scale = arguments
-        tile_bytes = builder.mul(width, LONG(HALVES_BYTES))
-        with cgutils.for_range(builder, tiles) as tile:
-            first = builder.add(keys, builder.mul(tile.index, tile_bytes))
-            total = sum_up(builder, width, lambda place, total: multiply_add(
-                builder, spread(builder, load(builder, at(builder, query, place, 4), FLOAT), FLOATS),
-                load_halves(builder, at(builder, first, place, HALVES_BYTES)), total))
-            store(builder, at(builder, scores, tile.index, VECTOR_BYTES),
-                  builder.fmul(total, spread(builder, scale, FLOATS)))
-        return context.get_dummy_value()
-
-    return types.void(*[types.int64] * 5, types.float32), generate
+MOST_QUERIES = 4
+_SUMS_AT_ONCE = 4    # at least, as long as there are as many: an addition is waited for longer than it takes
+_COLUMNS_AT_ONCE = 4
 
 
 @intrinsic
-def mix_values(context, weights, values, output, tokens, width):
-    """Write the sum of the values of tokens, each times its weight.
+def score_tokens(context, count, queries, query_stride, keys, scores, score_stride, tiles, width, scale):
+    """Write what queries, 1 to MOST_QUERIES, make of keys, 16 tokens at once, times a scale.
 
-    weights is float32 [tokens], values float16 [tokens, width], output float32 [width]; all are addresses, int64. The
-    width is a multiple of 16. Weights and values of a multiple of four tokens are read; those weights are 0.
+    queries are float32 [count, width], keys float16 [tiles, width, 16], scores float32 [count, tiles * 16]; all are
+    addresses and strides in bytes, int64, but the scale, float32.
     """
     def generate(context, builder, signature, arguments):
-        weights, values, output, tokens, width = arguments
-        row_bytes = builder.mul(width, LONG(HALVES_BYTES // COLUMNS))
-        with cgutils.for_range(builder, builder.sdiv(width, LONG(COLUMNS))) as column:
-            first = at(builder, values, column.index, HALVES_BYTES)
-            total = sum_up(builder, tokens, lambda token, total: multiply_add(
-                builder, spread(builder, load(builder, at(builder, weights, token, 4), FLOAT), FLOATS),
-                load_halves(builder, builder.add(first, builder.mul(token, row_bytes))), total))
-            store(builder, at(builder, output, column.index, VECTOR_BYTES), total)
+        call_one_of(builder, "conch_score", MOST_QUERIES, _emit_scores, arguments)
         return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 5), generate
+    return types.void(*[types.int64] * 8, types.float32), generate
+
+
+@intrinsic
+def mix_values(context, count, weights, weight_stride, values, outputs, output_stride, tokens, width):
+    """Write the sums of the values of tokens, each times its weight; there are weights of 1 to MOST_QUERIES queries.
+
+    weights are float32 [count, tokens], values float16 [tokens, width], outputs float32 [count, width]; all are
+    addresses and strides in bytes, int64. The width is a multiple of 16.
+    """
+    def generate(context, builder, signature, arguments):
+        call_one_of(builder, "conch_mix", MOST_QUERIES, _emit_mix, arguments)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 8), generate
+
+
+def _emit_scores(builder: ir.IRBuilder, count: int, queries, query_stride, keys, scores, score_stride, tiles, width,
+                 scale) -> None:
+    def of_tiles(together: int) -> Callable[[ir.Value], None]:
+        def emit(tile) -> None:
+            firsts = [builder.add(keys, builder.mul(builder.mul(builder.add(tile, LONG(part)), width),
+                                                    LONG(HALVES_BYTES))) for part in range(together)]
+
+            def add(place, sums):
+                columns = [load_halves(builder, at(builder, first, place, HALVES_BYTES)) for first in firsts]
+                numbers = [spread(builder, load(builder, at(builder, row, place, 4), FLOAT), FLOATS) for row in rows]
+                return [multiply_add(builder, number, column, total) for (column, number), total in zip(
+                    [(column, number) for column in columns for number in numbers], sums, strict=True)]
+
+            sums = repeat(builder, LONG(0), width, 1, add, together * count)
+            for part in range(together):
+                for row in range(count):
+                    place = builder.add(builder.mul(score_stride, LONG(row)), scores)
+                    store(builder, at(builder, place, builder.add(tile, LONG(part)), VECTOR_BYTES),
+                          builder.fmul(sums[part * count + row], spread(builder, scale, FLOATS)))
+        return emit
+
+    rows = [builder.add(queries, builder.mul(query_stride, LONG(row))) for row in range(count)]
+    _in_runs(builder, tiles, -(-_SUMS_AT_ONCE // count), of_tiles)
+
+
+def _emit_mix(builder: ir.IRBuilder, count: int, weights, weight_stride, values, outputs, output_stride, tokens,
+              width) -> None:
+    def of_columns(together: int) -> Callable[[ir.Value], None]:
+        def emit(column) -> None:
+            first = at(builder, values, column, HALVES_BYTES)
+
+            def add(token, sums):
+                here = builder.add(first, builder.mul(token, row_bytes))
+                columns = [load_halves(builder, builder.add(here, LONG(part * HALVES_BYTES)))
+                           for part in range(together)]
+                numbers = [spread(builder, load(builder, at(builder, row, token, 4), FLOAT), FLOATS) for row in rows]
+                return [multiply_add(builder, number, column, total) for (column, number), total in zip(
+                    [(column, number) for column in columns for number in numbers], sums, strict=True)]
+
+            sums = repeat(builder, LONG(0), tokens, 1, add, together * count)
+            for part in range(together):
+                for row in range(count):
+                    place = builder.add(builder.mul(output_stride, LONG(row)), outputs)
+                    store(builder, at(builder, place, builder.add(column, LONG(part)), VECTOR_BYTES),
+                          sums[part * count + row])
+        return emit
+
+    row_bytes = builder.mul(width, LONG(HALVES_BYTES // COLUMNS))
+    rows = [builder.add(weights, builder.mul(weight_stride, LONG(row))) for row in range(count)]
+    _in_runs(builder, builder.sdiv(width, LONG(COLUMNS)), _COLUMNS_AT_ONCE, of_columns)
+
+
+def _in_runs(builder: ir.IRBuilder, count: ir.Value, together: int,
+             of: Callable[[int], Callable[[ir.Value], None]]) -> None:
+    """Emit what `of(n)` emits for n neighbours at once, as long as there are so many, and for each that is left."""
+    runs = builder.mul(builder.sdiv(count, LONG(together)), LONG(together))
+    repeat(builder, LONG(0), runs, together, lambda place, _: of(together)(place) or [], 0)
+    repeat(builder, runs, count, 1, lambda place, _: of(1)(place) or [], 0)
 
 
 @intrinsic

@@ -24,7 +24,7 @@ from serving.generator.native.operators import (
     turn_by_position,
 )
 from serving.generator.native.threads import count_up, take, wait_for
-from serving.generator.native.vectors import COLUMNS, SUMS
+from serving.generator.native.vectors import COLUMNS
 
 _PARTS = 8   # that a thread takes of a work, about
 
@@ -79,7 +79,7 @@ class Scratch(NamedTuple):
     attended_scales: np.ndarray   # float32 [rows, blocks of them]
     wide_codes: np.ndarray        # uint8 [rows, intermediate]
     wide_scales: np.ndarray
-    weights: np.ndarray       # float32 [threads, tokens of a context]
+    weights: np.ndarray       # float32 [threads, MOST_QUERIES, tokens of a context]
     logits: np.ndarray        # float32 [rows, vocabulary]
 
 
@@ -223,37 +223,32 @@ def _remember(work, slots, positions, weights, layer, attention, keys, values):
                 if head >= heads:
                     keep(numbers, keys[slot, head - heads, position // COLUMNS, :, position % COLUMNS])
             else:
-                kept = values[slot, head - heads - key_heads]
-                keep(numbers, kept[position])
-                if position % SUMS == 0:   # What another sequence has left there is read as well, times 0.
-                    kept[position + 1:position + SUMS] = 0
+                keep(numbers, values[slot, head - heads - key_heads, position])
         head = take(work, 1)
 
 
 @njit(inline="always")
 def _attend(work, threads, slots, positions, weights, attention, keys, values, attended, codes, scales):
-    """Attend with all heads of all rows: those that read the same keys are neighbours."""
+    """Attend in all rows, at once with the heads that read the same keys."""
     _, key_heads, _, width = values.shape
-    heads, rows = attended.shape[1] // width, len(slots)
+    rows, shared = len(slots), attended.shape[1] // key_heads   # columns of the heads that share keys
     scale = np.float32(1 / np.sqrt(width))
     together = 1
-    while together * width % BLOCK:   # heads that fill whole blocks of codes
+    while together * shared % BLOCK:   # heads of keys whose columns fill whole blocks of codes
         together += 1
-    parts, span = heads // together, together * width
-    members = parts // key_heads if parts % key_heads == 0 else 1
-    part = _part(rows * parts, threads)
+    parts = rows * (key_heads // together)
+    part = _part(parts, threads)
     start = take(work, part)
-    while start < rows * parts:
-        for place in range(start, min(start + part, rows * parts)):
-            row = place // members % rows
-            first_head = (place // (members * rows) * members + place % members) * together
+    while start < parts:
+        for place in range(start, min(start + part, parts)):
+            row, first_head = place % rows, place // rows * together
             slot, tokens = slots[row], positions[row] + 1
             for head in range(first_head, first_head + together):
-                key_head, first = head * key_heads // heads, head * width
-                attend(attention[row, first:first + width], scale, keys[slot, key_head],
-                       values[slot, key_head, :tokens], weights, attended[row, first:first + width])
-            first = first_head * width
-            code_blocks(attended[row, first:first + span], codes[row, first:first + span], scales[row, first // BLOCK:])
+                first, last = head * shared, (head + 1) * shared
+                attend(attention[row, first:last].reshape(-1, width), scale, keys[slot, head],
+                       values[slot, head, :tokens], weights, attended[row, first:last].reshape(-1, width))
+            first, last = first_head * shared, (first_head + together) * shared
+            code_blocks(attended[row, first:last], codes[row, first:last], scales[row, first // BLOCK:])
         start = take(work, part)
 
 

@@ -6,7 +6,7 @@ Each computes a row by itself and in one order, so that a row's result never dep
 import numpy as np
 from numba import njit
 
-from serving.generator.native.attention import mix_values, power_of_two, score_tokens, to_half
+from serving.generator.native.attention import MOST_QUERIES, mix_values, power_of_two, score_tokens, to_half
 from serving.generator.native.products import MOST_ROWS, multiply_rows
 from serving.generator.native.vectors import COLUMNS, VECTOR_BYTES
 
@@ -107,27 +107,36 @@ def keep(numbers, halves):
 
 
 @njit(**_COMPILED)
-def attend(query, scale, keys, values, weights, output):
-    """Write the values' mean, weighted by the softmax of what the query makes of the keys.
+def attend(queries, scale, keys, values, weights, outputs):
+    """Write the values' means, weighted by the softmax of what each query makes of the keys.
 
-    query and output float32 [head_dim], keys float16 [tiles, head_dim, 16], values float16 [tokens, head_dim]; weights,
-    float32, has room for whole tiles.
+    queries and outputs float32 [heads, head_dim], keys float16 [tiles, head_dim, 16], values float16 [tokens,
+    head_dim]; weights, float32 [MOST_QUERIES, tokens], has room for whole tiles.
     """
-    tokens, width = len(values), len(query)
+    tokens, width = len(values), queries.shape[1]
     tiles = (tokens + COLUMNS - 1) // COLUMNS
-    score_tokens(query.ctypes.data, keys.ctypes.data, weights.ctypes.data, tiles, width, scale)
-    largest = weights[0]
-    for token in range(tokens):
-        largest = max(largest, weights[token])
+    for first in range(0, len(queries), MOST_QUERIES):
+        count = min(len(queries) - first, MOST_QUERIES)
+        score_tokens(count, queries[first:].ctypes.data, queries.strides[0], keys.ctypes.data, weights.ctypes.data,
+                     weights.strides[0], tiles, width, scale)
+        for row in range(count):
+            _soften(weights[row, :tokens])
+        mix_values(count, weights.ctypes.data, weights.strides[0], values.ctypes.data, outputs[first:].ctypes.data,
+                   outputs.strides[0], tokens, width)
+
+
+@njit(**_COMPILED)
+def _soften(scores):
+    """Replace scores, float32 [tokens], by their softmax."""
+    largest = scores[0]
+    for token in range(len(scores)):
+        largest = max(largest, scores[token])
     total = np.float32(0)
-    for token in range(tokens):
-        weights[token] = _exponential(weights[token] - largest)
-        total += weights[token]
-    for token in range(tokens, tiles * COLUMNS):
-        weights[token] = 0
-    mix_values(weights.ctypes.data, values.ctypes.data, output.ctypes.data, tokens, width)
-    for place in range(width):
-        output[place] /= total
+    for token in range(len(scores)):
+        scores[token] = _exponential(scores[token] - largest)
+        total += scores[token]
+    for token in range(len(scores)):
+        scores[token] /= total
 
 
 @njit(**_COMPILED)

@@ -4,7 +4,7 @@ That kind is what the export makes of Llama, Qwen2 and Qwen3 (export.decoder_qua
 the names and operators of its nodes, all of them: a graph with one that is not expected is left to ONNX Runtime.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -130,9 +130,16 @@ def _has_our_shapes(graph: Graph) -> bool:
             and all(inputs % BYTE_INPUTS == 0 and outputs % COLUMNS == 0 for inputs, outputs in columns))
 
 
-def _of_layers(layers: Iterable[str], pack: Callable[[str], Matrix]) -> Matrix:
+def _of_layers(layers: Sequence[str], pack: Callable[[str], Matrix]) -> Matrix:
     """Return the matrices of all layers, of which `pack` gives each by its layer's name, as one."""
-    return Matrix(*(np.stack(parts) for parts in zip(*map(pack, layers), strict=True)))
+    whole = None
+    for place, layer in enumerate(layers):
+        matrix = pack(layer)
+        if whole is None:   # One layer at a time is in memory twice.
+            whole = Matrix(*(np.empty((len(layers), *part.shape), part.dtype) for part in matrix))
+        for target, part in zip(whole, matrix, strict=True):
+            target[place] = part
+    return whole
 
 
 def _columns(graph: Graph, names: list[str]) -> Matrix:

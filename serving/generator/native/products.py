@@ -18,6 +18,7 @@ from serving.generator.native.vectors import (
     NO_FLOATS,
     VECTOR_BYTES,
     at,
+    call_one_of,
     declare,
     join,
     load,
@@ -51,32 +52,14 @@ def multiply_rows(context, rows, codes, offsets, scales, inputs, input_stride, i
     row's result does not depend on how many there are.
     """
     def generate(context, builder, signature, arguments):
-        rows, *others = arguments
-        end = builder.append_basic_block("multiplied")
-        choice = builder.switch(rows, end)
-        for count in range(1, MOST_ROWS + 1):
-            block = builder.append_basic_block(f"rows_{count}")
-            choice.add_case(LONG(count), block)
-            builder.position_at_end(block)
-            builder.call(_product(builder.module, count, [item.type for item in others]), others)
-            builder.branch(end)
-        builder.position_at_end(end)
+        call_one_of(builder, "conch_multiply", MOST_ROWS, _emit_product, arguments)
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 13), generate
 
 
-def _product(module: ir.Module, rows: int, arguments: list[ir.Type]) -> ir.Function:
-    """Return the function for so many rows. It is compiled once: a call is nothing beside what it computes."""
-    name = f"conch_multiply_{rows}_rows"
-    if name not in module.globals:
-        function = ir.Function(module, ir.FunctionType(ir.VoidType(), arguments), name)
-        function.linkage = "linkonce_odr"
-        function.attributes.add("noinline")
-        builder = ir.IRBuilder(function.append_basic_block("entry"))
-        _Product(builder, rows, *function.args).emit()
-        builder.ret_void()
-    return module.globals[name]
+def _emit_product(builder: ir.IRBuilder, rows: int, *arguments: ir.Value) -> None:
+    _Product(builder, rows, *arguments).emit()
 
 
 class _Product:

@@ -13,6 +13,7 @@ import numpy as np
 
 from export.contract import OUT_OF_MEMORY
 from serving.errors import VersionLoadError
+from serving.generator.native.attention import MOST_QUERIES
 from serving.generator.native.decoder_step import Caches, Meeting, Rows, Scratch, Weights, operators, take_part
 from serving.generator.native.operators import BLOCK
 from serving.generator.native.packing import pack_weights
@@ -184,7 +185,8 @@ def _make_scratch(decoder: NativeDecoder, rows: int, context_tokens: int) -> Scr
         attended=floats(rows, attended), gated=floats(rows, intermediate), widened=floats(rows, intermediate),
         attended_codes=np.zeros((rows, attended), np.uint8), attended_scales=floats(rows, attended // BLOCK),
         wide_codes=np.zeros((rows, intermediate), np.uint8), wide_scales=floats(rows, intermediate // BLOCK),
-        weights=floats(threads, -(-context_tokens // COLUMNS) * COLUMNS), logits=floats(rows, decoder.vocab_size))
+        weights=floats(threads, MOST_QUERIES, -(-context_tokens // COLUMNS) * COLUMNS),
+        logits=floats(rows, decoder.vocab_size))
 
 
 def _columns(matrices) -> int:

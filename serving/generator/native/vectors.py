@@ -9,7 +9,6 @@ INT, LONG, FLOAT, HALF = ir.IntType(32), ir.IntType(64), ir.FloatType(), ir.Half
 INTS, FLOATS, HALVES = (ir.VectorType(kind, COLUMNS) for kind in (INT, FLOAT, HALF))
 VECTOR_BYTES, HALVES_BYTES = 4 * COLUMNS, 2 * COLUMNS
 NO_FLOATS = ir.Constant(FLOATS, [0.0] * COLUMNS)
-SUMS = 4                    # that are added up side by side: an addition is waited for longer than it takes
 
 
 def declare(builder: ir.IRBuilder, name: str, result: ir.Type, arguments: list[ir.Type]) -> ir.Function:
@@ -49,21 +48,54 @@ def multiply_add(builder: ir.IRBuilder, one: ir.Value, other: ir.Value, total: i
     return builder.call(declare(builder, "llvm.fma.v16f32", FLOATS, [FLOATS] * 3), [one, other, total])
 
 
-def sum_up(builder: ir.IRBuilder, count: ir.Value, add: Callable[[ir.Value, ir.Value], ir.Value]) -> ir.Value:
-    """Emit a loop of `add(place, sum)` over places, `count` rounded up to a multiple of SUMS; returns the sum."""
+def repeat(builder: ir.IRBuilder, start: ir.Value, stop: ir.Value, step: int,
+           add: Callable[[ir.Value, list[ir.Value]], list[ir.Value]], sums: int) -> list[ir.Value]:
+    """Emit a loop of `add(place, sums)`, which returns what the sums are then; returns what they are in the end."""
     before = builder.block
-    loop, end = (builder.function.append_basic_block(name) for name in ("loop", "end"))
-    builder.branch(loop)
-    builder.position_at_end(loop)
-    place, sums = builder.phi(LONG), [builder.phi(FLOATS) for _ in range(SUMS)]
-    added = [add(builder.add(place, LONG(part)), total) for part, total in enumerate(sums)]
-    following = builder.add(place, LONG(SUMS))
-    builder.cbranch(builder.icmp_signed("<", following, count), loop, end)
-    join(place, (LONG(0), before), (following, loop))
-    for total, more in zip(sums, added, strict=True):
-        join(total, (NO_FLOATS, before), (more, loop))
+    head, body, end = (builder.append_basic_block(name) for name in ("loop", "body", "end"))
+    builder.branch(head)
+    builder.position_at_end(head)
+    place, totals = builder.phi(LONG), [builder.phi(FLOATS) for _ in range(sums)]
+    builder.cbranch(builder.icmp_signed("<", place, stop), body, end)
+    builder.position_at_end(body)
+    added = add(place, totals)
+    join(place, (start, before), (builder.add(place, LONG(step)), builder.block))
+    for total, more in zip(totals, added, strict=True):
+        join(total, (NO_FLOATS, before), (more, builder.block))
+    builder.branch(head)
     builder.position_at_end(end)
-    return builder.fadd(builder.fadd(added[0], added[1]), builder.fadd(added[2], added[3]))
+    return totals
+
+
+def call_one_of(builder: ir.IRBuilder, name: str, most: int, emit: Callable[..., None],
+                arguments: list[ir.Value]) -> None:
+    """Call the function for the count that the first argument is, 1 to `most`; emit(builder, count, *others) fills it.
+
+    Each is compiled once: a call is nothing beside what it computes.
+    """
+    count, *others = arguments
+    end = builder.append_basic_block("called")
+    choice = builder.switch(count, end)
+    for number in range(1, most + 1):
+        block = builder.append_basic_block(f"{name}_{number}")
+        choice.add_case(LONG(number), block)
+        builder.position_at_end(block)
+        builder.call(_define(builder.module, f"{name}_{number}", emit, number, others), others)
+        builder.branch(end)
+    builder.position_at_end(end)
+
+
+def _define(module: ir.Module, name: str, emit: Callable[..., None], count: int,
+            arguments: list[ir.Value]) -> ir.Function:
+    if name not in module.globals:
+        kind = ir.FunctionType(ir.VoidType(), [item.type for item in arguments])
+        function = ir.Function(module, kind, name)
+        function.linkage = "linkonce_odr"
+        function.attributes.add("noinline")
+        builder = ir.IRBuilder(function.append_basic_block("entry"))
+        emit(builder, count, *function.args)
+        builder.ret_void()
+    return module.globals[name]
 
 
 def join(phi: ir.Value, *incoming: tuple[ir.Value, ir.Block]) -> None:

@@ -18,6 +18,7 @@ from serving.generator.native.packing import pack_matrix
 
 RANDOM = np.random.default_rng(0)
 EPSILON = np.float32(1e-5)
+NOTHING = np.float16(np.nan).view(np.uint16)
 
 
 def floats(*shape):
@@ -83,20 +84,23 @@ def test_a_head_is_turned_by_its_position():
     np.testing.assert_allclose(head, np.concatenate([expected.real, expected.imag]), atol=1e-5)
 
 
-@pytest.mark.parametrize("tokens", [1, 5, 16, 33])
-def test_attention_is_the_softmax_of_scores_over_values(tokens):
-    query, keys, values = floats(32), floats(tokens, 32), floats(tokens + 3, 32)
-    tiles = np.full((3, 32, 16), np.float16(np.nan).view(np.uint16))   # what is beyond the tokens is never used
-    kept = np.zeros((tokens + 3, 32), np.uint16)
+@pytest.mark.parametrize("tokens", [1, 5, 16, 33, 150])
+@pytest.mark.parametrize(("heads", "width"), [(1, 32), (2, 64), (3, 16), (4, 128), (7, 80)])
+def test_attention_is_the_softmax_of_scores_over_values(heads, tokens, width):
+    queries, keys, values = floats(heads, width), floats(tokens, width), floats(tokens, width)
+    tiles = np.full((10, width, 16), NOTHING)   # what is beyond the tokens is never used
+    kept = np.full((160, width), NOTHING)
     for token in range(tokens):
         keep(keys[token], tiles[token // 16, :, token % 16])
-    for token in range(tokens + 3):
         keep(values[token], kept[token])
-    np.testing.assert_array_equal(kept.view(np.float16), values.astype(np.float16))
-    weights, output = np.zeros(48, np.float32), np.zeros(32, np.float32)
-    attend(query, np.float32(0.3), tiles, kept[:tokens], weights, output)
-    scores = np.exp(0.3 * keys @ query - (0.3 * keys @ query).max())
-    np.testing.assert_allclose(output, scores / scores.sum() @ values[:tokens], atol=2e-3)
+    np.testing.assert_array_equal(kept[:tokens].view(np.float16), values.astype(np.float16))
+    weights, outputs, alone = np.zeros((4, 160), np.float32), np.zeros((heads, width), np.float32), floats(1, width)
+    attend(queries, np.float32(0.3), tiles, kept[:tokens], weights, outputs)
+    scores = np.exp(0.3 * queries @ keys.T - (0.3 * queries @ keys.T).max(axis=1, keepdims=True))
+    np.testing.assert_allclose(outputs, scores / scores.sum(axis=1, keepdims=True) @ values, atol=5e-3)
+    for head in range(heads):
+        attend(queries[head:head + 1], np.float32(0.3), tiles, kept[:tokens], weights, alone)
+        assert np.array_equal(alone[0], outputs[head])
 
 
 def test_a_gate_is_a_silu_also_of_numbers_beyond_what_an_exponential_can_be():
