@@ -14,6 +14,7 @@ class Session(Protocol):
     """A decoder with the keys and values of its slots; for one thread."""
 
     slots: int
+    is_exact: bool     # a token gives the same, to the bit, computed alone and in a chunk
 
     def prefill(self, slot: int, token_ids: Sequence[int], start: int) -> np.ndarray:
         """Compute tokens `start` and following of a prompt into a slot; returns the logits after the last, [vocab]."""

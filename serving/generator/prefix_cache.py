@@ -1,7 +1,7 @@
 """Finds the longest prompt prefix that was computed already. Moves nothing.
 
-Only prompt tokens count: they are computed to the last bit alike however a prompt is cut into chunks, while the tokens
-of an answer are computed by other kernels. So a request gets the same text whatever ran before it.
+What counts is computed to the last bit alike however it is cut into chunks: prompts, and answers where the session is
+exact. So a request gets the same text whatever ran before it.
 """
 
 from collections.abc import Sequence

@@ -21,8 +21,7 @@ class Sequence:
         self.index = index
         self.prompt = request.prompt
         self.length = 0                      # tokens in the slot
-        self.token_count = 0                 # tokens of the answer
-        self.last_token = -1
+        self.answer: list[int] = []          # tokens
         self.arrived_s = self.last_token_s = time.monotonic()
         parameters = request.parameters
         self._parameters = parameters
@@ -37,15 +36,25 @@ class Sequence:
         self._logprobs: list[list[TokenLogprob]] = []
         self._cumulative_logprob = 0.0
 
+    @property
+    def token_count(self) -> int:
+        """Tokens of the answer."""
+        return len(self.answer)
+
+    @property
+    def held(self) -> np.ndarray:
+        """The tokens that are in the slot, int64 [length]; of an answer the last one is not."""
+        return np.concatenate([self.prompt, np.array(self.answer, np.int64)])[:self.length]
+
     def advance(self, logits: np.ndarray) -> GenerationEvent | None:
         """Choose the next token by logits, float32 [vocab]; returns what can be told of it, None when nothing can.
 
         Raises ComputationError when the logits are no numbers or the grammar fails.
         """
-        self.last_token = self._choose(logits)
-        self.token_count += 1
-        is_end = self.last_token in self._stop_ids
-        text, is_stopped = ("", False) if is_end else self._detokenizer.add(self.last_token)
+        token = self._choose(logits)
+        self.answer.append(token)
+        is_end = token in self._stop_ids
+        text, is_stopped = ("", False) if is_end else self._detokenizer.add(token)
         reason = STOP if is_end or is_stopped or self._is_complete() else self._limit()
         if reason and not is_stopped:
             text += self._detokenizer.finish()

@@ -77,6 +77,8 @@ def open_graph(model_file: Path, threads: int, spin_us: int) -> DecoderGraph:
 class DecoderSession:
     """A graph with the keys and values of its slots; for one thread."""
 
+    is_exact = False   # A single token runs through other kernels.
+
     def __init__(self, graph: DecoderGraph, slots: int, context_tokens: int) -> None:
         self.graph = graph
         self.slots = slots

@@ -1,7 +1,7 @@
 """Which sequence is in which slot; the running ones are always the first, so that a step computes no empty row.
 
-A slot keeps the prompt that was computed in it after its sequence has left, for requests that begin alike. Knows
-nothing of tokens' meaning or of who waits.
+A slot keeps the prompt that was computed in it after its sequence has left, for requests that begin alike, and the
+answer where a session computes one token as it computes many. Knows nothing of tokens' meaning or of who waits.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ class SlotTable:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._computed = [_NOTHING] * session.slots   # the prompt in each slot, as far as it is computed
+        self._computed = [_NOTHING] * session.slots   # the tokens in each slot that others may begin with
         self._left_at = [0] * session.slots
         self._clock = 0
         self._filling_slot = -1
@@ -64,14 +64,14 @@ class SlotTable:
 
     def decode(self) -> np.ndarray:
         """Compute the last token of every running sequence; returns logits, float32 [running, vocab]."""
-        tokens, lengths = zip(*((item.last_token, item.length) for item in self.running), strict=True)
+        tokens, lengths = zip(*((item.answer[-1], item.length) for item in self.running), strict=True)
         logits = self._session.decode(tokens, lengths)
         for sequence in self.running:
             sequence.length += 1
         return logits
 
     def leave(self, sequence: Sequence) -> None:
-        """Free the slot of a sequence; its prompt stays until another one needs the slot."""
+        """Free the slot of a sequence; what it held and others may begin with stays until one needs the slot."""
         self._clock += 1
         if sequence is self.filling:
             self._left_at[self._filling_slot] = self._clock
@@ -79,6 +79,8 @@ class SlotTable:
             return
         row, last = self.running.index(sequence), len(self.running) - 1
         self._left_at[row] = self._clock
+        if self._session.is_exact:
+            self._computed[row] = sequence.held
         self._swap(row, last)
         self.running[row] = self.running[last]
         self.running.pop()

@@ -88,6 +88,8 @@ def open_native(model_file: Path, threads: int, spin_us: int) -> NativeDecoder |
 class NativeSession:
     """A decoder with the keys and values of its slots; for one thread."""
 
+    is_exact = True
+
     def __init__(self, decoder: NativeDecoder, slots: int, context_tokens: int) -> None:
         self.slots = slots
         self._caches = _make_caches(decoder, slots, context_tokens)

@@ -1,5 +1,6 @@
 """Writes versions of a tiny random decoder: the operators that onnxruntime-genai's builder writes, in milliseconds."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,22 @@ def write_version(version_dir: Path, model: str = "tiny", template: str | None =
                       engine="onnxruntime", precision="fp32", max_tokens=CONTEXT, layers=LAYERS, kv_heads=KV_HEADS,
                       head_dim=HEAD_DIM, vocab_size=VOCAB, kv_type="float32", stop_token_ids=stop_token_ids,
                       special_tokens=special_tokens or {}, golden_text="Hello", files=files).write(version_dir)
+    return version_dir
+
+
+def write_int8_version(version_dir: Path, graph: Path) -> Path:
+    """Write a version of an int8 graph of tests.export.decoders."""
+    from tests.export.decoders import CONTEXT, VOCABULARY, build_tokenizer
+
+    version_dir.mkdir(parents=True)
+    for file in graph.parent.iterdir():
+        shutil.copy(file, version_dir)
+    build_tokenizer().backend_tokenizer.save(str(version_dir / "tokenizer.json"))
+    files = {path.name: sha256_of(path) for path in sorted(version_dir.iterdir())}
+    GeneratorManifest(model="int8", version=int(version_dir.name), task="text-generation", source="test", revision=None,
+                      engine="onnxruntime", precision="int8", max_tokens=CONTEXT, layers=2, kv_heads=2, head_dim=16,
+                      vocab_size=VOCABULARY, kv_type="float32", stop_token_ids=(2,), golden_text="Hello",
+                      files=files).write(version_dir)
     return version_dir
 
 
