@@ -20,6 +20,7 @@ from serving.generator.native.vectors import (
     VECTOR_BYTES,
     at,
     call_one_of,
+    fetch,
     load,
     load_halves,
     multiply_add,
@@ -34,9 +35,10 @@ _COLUMNS_AT_ONCE = 4
 
 
 @intrinsic
-def score_tokens(context, count, queries, query_stride, keys, scores, score_stride, tiles, width, scale):
+def score_tokens(context, count, queries, query_stride, keys, ahead, scores, score_stride, tiles, width, scale):
     """Write what queries, 1 to MOST_QUERIES, make of keys, 16 tokens at once, times a scale.
 
+    As much as is read of the keys is asked for from the address `ahead`, because it will be read next.
     queries are float32 [count, width], keys float16 [tiles, width, 16], scores float32 [count, tiles * 16]; all are
     addresses and strides in bytes, int64, but the scale, float32.
     """
@@ -44,13 +46,14 @@ def score_tokens(context, count, queries, query_stride, keys, scores, score_stri
         call_one_of(builder, "conch_score", MOST_QUERIES, _emit_scores, arguments)
         return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 8, types.float32), generate
+    return types.void(*[types.int64] * 9, types.float32), generate
 
 
 @intrinsic
-def mix_values(context, count, weights, weight_stride, values, outputs, output_stride, tokens, width):
+def mix_values(context, count, weights, weight_stride, values, ahead, outputs, output_stride, tokens, width):
     """Write the sums of the values of tokens, each times its weight; there are weights of 1 to MOST_QUERIES queries.
 
+    As much as is read of the values is asked for from the address `ahead`.
     weights are float32 [count, tokens], values float16 [tokens, width], outputs float32 [count, width]; all are
     addresses and strides in bytes, int64. The width is a multiple of 16.
     """
@@ -58,18 +61,21 @@ def mix_values(context, count, weights, weight_stride, values, outputs, output_s
         call_one_of(builder, "conch_mix", MOST_QUERIES, _emit_mix, arguments)
         return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 8), generate
+    return types.void(*[types.int64] * 9), generate
 
 
-def _emit_scores(builder: ir.IRBuilder, count: int, queries, query_stride, keys, scores, score_stride, tiles, width,
-                 scale) -> None:
+def _emit_scores(builder: ir.IRBuilder, count: int, queries, query_stride, keys, ahead, scores, score_stride,
+                 tiles, width, scale) -> None:
     def of_tiles(together: int) -> Callable[[ir.Value], None]:
         def emit(tile) -> None:
-            firsts = [builder.add(keys, builder.mul(builder.mul(builder.add(tile, LONG(part)), width),
-                                                    LONG(HALVES_BYTES))) for part in range(together)]
+            firsts = [builder.mul(builder.mul(builder.add(tile, LONG(part)), width), LONG(HALVES_BYTES))
+                      for part in range(together)]
 
             def add(place, sums):
-                columns = [load_halves(builder, at(builder, first, place, HALVES_BYTES)) for first in firsts]
+                offsets = [at(builder, first, place, HALVES_BYTES) for first in firsts]
+                for offset in offsets:
+                    fetch(builder, builder.add(ahead, offset))
+                columns = [load_halves(builder, builder.add(keys, offset)) for offset in offsets]
                 numbers = [spread(builder, load(builder, at(builder, row, place, 4), FLOAT), FLOATS) for row in rows]
                 return [multiply_add(builder, number, column, total) for (column, number), total in zip(
                     [(column, number) for column in columns for number in numbers], sums, strict=True)]
@@ -86,16 +92,18 @@ def _emit_scores(builder: ir.IRBuilder, count: int, queries, query_stride, keys,
     _in_runs(builder, tiles, -(-_SUMS_AT_ONCE // count), of_tiles)
 
 
-def _emit_mix(builder: ir.IRBuilder, count: int, weights, weight_stride, values, outputs, output_stride, tokens,
-              width) -> None:
+def _emit_mix(builder: ir.IRBuilder, count: int, weights, weight_stride, values, ahead, outputs, output_stride,
+              tokens, width) -> None:
     def of_columns(together: int) -> Callable[[ir.Value], None]:
         def emit(column) -> None:
-            first = at(builder, values, column, HALVES_BYTES)
+            first = builder.mul(column, LONG(HALVES_BYTES))
 
             def add(token, sums):
-                here = builder.add(first, builder.mul(token, row_bytes))
-                columns = [load_halves(builder, builder.add(here, LONG(part * HALVES_BYTES)))
-                           for part in range(together)]
+                offset = builder.add(first, builder.mul(token, row_bytes))
+                offsets = [builder.add(offset, LONG(part * HALVES_BYTES)) for part in range(together)]
+                for offset in offsets[::2]:   # Two are a line of the cache.
+                    fetch(builder, builder.add(ahead, offset))
+                columns = [load_halves(builder, builder.add(values, offset)) for offset in offsets]
                 numbers = [spread(builder, load(builder, at(builder, row, token, 4), FLOAT), FLOATS) for row in rows]
                 return [multiply_add(builder, number, column, total) for (column, number), total in zip(
                     [(column, number) for column in columns for number in numbers], sums, strict=True)]

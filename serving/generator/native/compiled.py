@@ -1,4 +1,4 @@
-"""Keeps the machine code of our functions on the disk for the next process: to compile them takes seconds.
+"""How our functions are compiled, and where the machine code is kept for the next process: it takes seconds.
 
 numba's own cache looks at the file of the function that Python calls, and at no other. Ours is another folder whenever
 any of our files is another.
@@ -11,6 +11,9 @@ from pathlib import Path
 
 import numba
 
+# Our functions allocate nothing, so nobody need count who uses an array: threads would wait for each other's counts. No
+# checks of zeros either, which would keep divisions out of vectors.
+OPTIONS = {"nogil": True, "_nrt": False, "error_model": "numpy"}
 _HERE = Path(__file__).parent
 _BASE = Path(numba.config.CACHE_DIR or _HERE / "__pycache__")   # NUMBA_CACHE_DIR, where it is set
 
@@ -19,9 +22,9 @@ def compiled(function: Callable) -> Callable:
     """Compile a function that Python calls when it is called first; it runs without Python's lock."""
     folder = _folder()
     if folder is None:
-        return numba.njit(nogil=True)(function)
+        return numba.njit(**OPTIONS)(function)
     numba.config.CACHE_DIR = str(folder)
-    return numba.njit(nogil=True, cache=True)(function)
+    return numba.njit(cache=True, **OPTIONS)(function)
 
 
 def _folder() -> Path | None:

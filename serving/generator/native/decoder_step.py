@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from serving.generator.native.compiled import compiled
+from serving.generator.native.compiled import OPTIONS, compiled
 from serving.generator.native.operators import (
     BLOCK,
     attend,
@@ -26,7 +26,8 @@ from serving.generator.native.operators import (
 from serving.generator.native.threads import count_up, take, wait_for
 from serving.generator.native.vectors import COLUMNS
 
-_PARTS = 8   # that a thread takes of a work, about
+_OPERATORS = 6   # of a layer, after which threads meet
+_TURNS = 8       # in which a thread takes its share of an operator, about
 
 
 class Matrix(NamedTuple):
@@ -46,8 +47,7 @@ class Weights(NamedTuple):
     attention_biases: np.ndarray  # float32 [layers, columns]
     head_gains: np.ndarray        # float32 [layers, 2, head_dim], of queries and keys; [layers, 0, head_dim]: no norms
     attention_outputs: Matrix
-    gates: Matrix
-    widening: Matrix
+    widening: Matrix              # 64 columns of gates, then the 64 that they are for
     narrowing: Matrix
     head: Matrix
     cosines: np.ndarray           # float32 [positions, head_dim / 2]
@@ -73,8 +73,7 @@ class Scratch(NamedTuple):
     unit_scales: np.ndarray   # float32 [rows, 1]: the scale of what is normed
     attention: np.ndarray     # float32 [rows, (heads of queries, keys and values) * head_dim]
     attended: np.ndarray      # float32 [rows, heads * head_dim]
-    gated: np.ndarray         # float32 [rows, intermediate]
-    widened: np.ndarray       # float32 [rows, intermediate]
+    widened: np.ndarray       # float32 [rows, 2 * intermediate]: gates and what they are for, as in `widening`
     attended_codes: np.ndarray    # uint8 [rows, heads * head_dim]
     attended_scales: np.ndarray   # float32 [rows, blocks of them]
     wide_codes: np.ndarray        # uint8 [rows, intermediate]
@@ -88,13 +87,13 @@ class Meeting(NamedTuple):
 
     orders: np.ndarray        # counter: how many steps have been asked for
     arrivals: np.ndarray      # counter: how often a thread has finished what it took
-    taken: np.ndarray         # int64 [operators of a step]: how much of each is taken already
+    taken: np.ndarray         # int64 [operators of a step, threads]: how much of each thread's share is taken already
     looks: int                # how often a thread looks whether the others have come before it sleeps
 
 
 def operators(layers: int) -> int:
     """Return after how many operators threads meet in a step."""
-    return 6 * layers + 2
+    return _OPERATORS * layers + 2
 
 
 class Caches(NamedTuple):
@@ -126,165 +125,157 @@ def take_part(thread, threads, done, rows, weights, scratch, caches, meeting):
 
 
 # What follows becomes one function with it: compiled by itself, it would be compiled once more wherever it is used.
-@njit(inline="always")
+@njit(inline="always", **OPTIONS)
 def _compute(thread, threads, done, rows, weights, scratch, caches, meeting):
     count, first_logits = rows.counts
-    slots, positions = rows.slots[:count], rows.positions[:count]
+    slots, positions, tokens = rows.slots[:count], rows.positions[:count], rows.tokens[:count]
     stream, attention, unit_scales = scratch.stream[:count], scratch.attention[:count], scratch.unit_scales[:count]
     attended, attended_codes = scratch.attended[:count], scratch.attended_codes[:count]
-    gated, widened, wide_codes = scratch.gated[:count], scratch.widened[:count], scratch.wide_codes[:count]
+    widened, wide_codes = scratch.widened[:count], scratch.wide_codes[:count]
     normed = scratch.normed[thread, :count]
-    met = done * len(meeting.taken)
-    work = meeting.taken.ctypes.data
-    row = take(work, 1)
-    while row < count:
-        look_up(weights.embedding[rows.tokens[row]], weights.embedding_scales[rows.tokens[row]], stream[row])
-        row = take(work, 1)
-    met, work = _meet(met, work, threads, meeting)
-    for layer in range(len(weights.gates.groups)):
+    layers, hidden_groups = len(weights.widening.groups), stream.shape[1] // COLUMNS
+    key_heads, width = caches.values.shape[2], caches.values.shape[4]
+    heads = attended.shape[1] // width
+    together = _heads_together(attended.shape[1] // key_heads)
+    team = (thread, threads, done * len(meeting.taken), meeting)
+    _share_out(team, 0, count, _look_up, (tokens, weights, stream))
+    for layer in range(layers):
         keys, values = caches.keys[layer], caches.values[layer]
+        operator = 1 + layer * _OPERATORS
         _normalize(stream, weights, normed)
-        _project(work, threads, normed, unit_scales, weights, layer, attention)
-        met, work = _meet(met, work, threads, meeting)
-        _remember(work, slots, positions, weights, layer, attention, keys, values)
-        met, work = _meet(met, work, threads, meeting)
-        _attend(work, threads, slots, positions, scratch.weights[thread], attention, keys, values, attended,
-                attended_codes, scratch.attended_scales)
-        met, work = _meet(met, work, threads, meeting)
-        _add(work, threads, attended_codes, scratch.attended_scales, _layer(weights.attention_outputs, layer), stream)
-        met, work = _meet(met, work, threads, meeting)
+        _share_out(team, operator, attention.shape[1] // COLUMNS, _project,
+                   (normed, unit_scales, weights, layer, attention))
+        _share_out(team, operator + 1, heads + 2 * key_heads, _remember,
+                   (heads, slots, positions, weights, layer, attention, keys, values))
+        _share_out(team, operator + 2, count * (key_heads // together), _attend,
+                   (together, slots, positions, scratch.weights[thread], attention, keys, values, attended,
+                    attended_codes, scratch.attended_scales))
+        _share_out(team, operator + 3, hidden_groups, _add,
+                   (attended_codes, scratch.attended_scales, _layer(weights.attention_outputs, layer), stream))
         _normalize(stream, weights, normed)
-        _widen(work, normed, unit_scales, weights, layer, gated, widened, wide_codes, scratch.wide_scales)
-        met, work = _meet(met, work, threads, meeting)
-        _add(work, threads, wide_codes, scratch.wide_scales, _layer(weights.narrowing, layer), stream)
-        met, work = _meet(met, work, threads, meeting)
+        _share_out(team, operator + 4, wide_codes.shape[1] // BLOCK, _widen,
+                   (normed, unit_scales, weights, layer, widened, wide_codes, scratch.wide_scales))
+        _share_out(team, operator + 5, hidden_groups, _add,
+                   (wide_codes, scratch.wide_scales, _layer(weights.narrowing, layer), stream))
     _normalize(stream[first_logits:], weights, normed)
-    _predict(work, threads, normed[:count - first_logits], unit_scales, weights, scratch.logits)
-    _meet(met, work, threads, meeting)
+    _share_out(team, 1 + layers * _OPERATORS, scratch.logits.shape[1] // COLUMNS, _predict,
+               (normed[:count - first_logits], unit_scales, weights.head, scratch.logits))
 
 
-@njit(inline="always")
-def _meet(met, work, threads, meeting):
-    """Wait for all threads; returns how many meetings there were, and where the next operator's work is shared out."""
+@njit(inline="always", **OPTIONS)
+def _share_out(team, operator, parts, compute, arguments):
+    """Compute the parts of an operator together with the other threads, and wait until all are done.
+
+    A thread takes a few neighbours at a time, first of its own share and then of what others have not come to.
+    """
+    thread, threads, met, meeting = team
+    some = max(1, parts // (threads * _TURNS))
+    for other in range(threads):
+        owner = (thread + other) % threads
+        first, last = parts * owner // threads, parts * (owner + 1) // threads
+        taken = meeting.taken[operator, owner:].ctypes.data
+        start = first + take(taken, some)
+        while start < last:
+            compute(start, min(start + some, last), *arguments)
+            start = first + take(taken, some)
     arrivals = meeting.arrivals.ctypes.data
-    met += 1
     count_up(arrivals)
-    wait_for(arrivals, met * threads, meeting.looks)
-    return met, work + meeting.taken.itemsize
+    wait_for(arrivals, (met + operator + 1) * threads, meeting.looks)
 
 
-@njit(inline="always")
+@njit(inline="always", **OPTIONS)
 def _layer(matrices, layer):
     return matrices.groups[layer], matrices.offsets[layer], matrices.scales[layer]
 
 
-@njit(inline="always")
-def _part(whole, threads):
-    """Return how much of a work to take at once: little enough that no thread waits long for another's last part."""
-    return max(1, whole // (threads * _PARTS))
+@njit(inline="always", **OPTIONS)
+def _heads_together(columns):
+    """Return of how many heads the columns fill whole blocks of codes."""
+    together = 1
+    while together * columns % BLOCK:
+        together += 1
+    return together
 
 
-@njit(inline="always")
+@njit(inline="always", **OPTIONS)
 def _normalize(stream, weights, normed):
     for row in range(len(stream)):
         normalize_to_codes(stream[row], weights.epsilon, weights.reach, normed[row])
 
 
-@njit(inline="always")
-def _project(work, threads, normed, unit_scales, weights, layer, attention):
-    """Compute queries, keys and values."""
-    groups = attention.shape[1] // COLUMNS
-    part = _part(groups, threads)
-    start = take(work, part)
-    while start < groups:
-        stop = min(start + part, groups)
-        multiply(normed, unit_scales, _layer(weights.attention_inputs, layer), start, stop, attention, 0)
-        for row in range(len(normed)):
-            for column in range(start * COLUMNS, stop * COLUMNS):
-                attention[row, column] += weights.attention_biases[layer, column]
-        start = take(work, part)
+@njit(**OPTIONS)
+def _look_up(start, stop, tokens, weights, stream):
+    """Write the embeddings of some rows."""
+    for row in range(start, stop):
+        look_up(weights.embedding[tokens[row]], weights.embedding_scales[tokens[row]], stream[row])
 
 
-@njit(inline="always")
-def _remember(work, slots, positions, weights, layer, attention, keys, values):
-    """Turn queries and keys by their positions, and write keys and values where their slots are."""
+@njit(**OPTIONS)
+def _project(start, stop, normed, unit_scales, weights, layer, attention):
+    """Compute some groups of 16 columns of queries, keys and values."""
+    multiply(normed, unit_scales, _layer(weights.attention_inputs, layer), start, stop, attention, 0)
+    for row in range(len(normed)):
+        for column in range(start * COLUMNS, stop * COLUMNS):
+            attention[row, column] += weights.attention_biases[layer, column]
+
+
+@njit(**OPTIONS)
+def _remember(start, stop, heads, slots, positions, weights, layer, attention, keys, values):
+    """Turn some heads of queries and keys by their positions, and write keys and values where their slots are."""
     _, key_heads, _, width = values.shape
-    heads = attention.shape[1] // width - 2 * key_heads
     gains = weights.head_gains[layer]
-    head = take(work, 1)
-    while head < heads + 2 * key_heads:
+    for head in range(start, stop):
         for row in range(len(slots)):
             slot, position = slots[row], positions[row]
             numbers = attention[row, head * width:(head + 1) * width]
-            if head < heads + key_heads:
-                if len(gains):
-                    normalize(numbers, weights.epsilon, gains[int(head >= heads)])
-                turn_by_position(numbers, weights.cosines[position], weights.sines[position])
-                if head >= heads:
-                    keep(numbers, keys[slot, head - heads, position // COLUMNS, :, position % COLUMNS])
-            else:
+            if head >= heads + key_heads:
                 keep(numbers, values[slot, head - heads - key_heads, position])
-        head = take(work, 1)
+                continue
+            if len(gains):
+                normalize(numbers, weights.epsilon, gains[int(head >= heads)])
+            turn_by_position(numbers, weights.cosines[position], weights.sines[position])
+            if head >= heads:
+                keep(numbers, keys[slot, head - heads, position // COLUMNS, :, position % COLUMNS])
 
 
-@njit(inline="always")
-def _attend(work, threads, slots, positions, weights, attention, keys, values, attended, codes, scales):
-    """Attend in all rows, at once with the heads that read the same keys."""
+@njit(**OPTIONS)
+def _attend(start, stop, together, slots, positions, weights, attention, keys, values, attended, codes, scales):
+    """Attend in some rows with the heads that read some keys: a part is a row of so many heads of keys `together`."""
     _, key_heads, _, width = values.shape
     rows, shared = len(slots), attended.shape[1] // key_heads   # columns of the heads that share keys
     scale = np.float32(1 / np.sqrt(width))
-    together = 1
-    while together * shared % BLOCK:   # heads of keys whose columns fill whole blocks of codes
-        together += 1
-    parts = rows * (key_heads // together)
-    part = _part(parts, threads)
-    start = take(work, part)
-    while start < parts:
-        for place in range(start, min(start + part, parts)):
-            row, first_head = place % rows, place // rows * together
-            slot, tokens = slots[row], positions[row] + 1
-            for head in range(first_head, first_head + together):
-                first, last = head * shared, (head + 1) * shared
-                attend(attention[row, first:last].reshape(-1, width), scale, keys[slot, head],
-                       values[slot, head, :tokens], weights, attended[row, first:last].reshape(-1, width))
-            first, last = first_head * shared, (first_head + together) * shared
-            code_blocks(attended[row, first:last], codes[row, first:last], scales[row, first // BLOCK:])
-        start = take(work, part)
+    for part in range(start, stop):
+        row, first_head = part % rows, part // rows * together
+        slot, tokens, next_slot = slots[row], positions[row] + 1, slots[(row + 1) % rows]
+        for head in range(first_head, first_head + together):
+            first, last = head * shared, (head + 1) * shared
+            attend(attention[row, first:last].reshape(-1, width), scale, keys[slot, head], values[slot, head, :tokens],
+                   keys[next_slot, head], weights, attended[row, first:last].reshape(-1, width))
+        first, last = first_head * shared, (first_head + together) * shared
+        code_blocks(attended[row, first:last], codes[row, first:last], scales[row, first // BLOCK:])
 
 
-@njit(inline="always")
-def _add(work, threads, codes, scales, matrix, stream):
-    """Add a product to the stream."""
-    groups = stream.shape[1] // COLUMNS
-    part = _part(groups, threads)
-    start = take(work, part)
-    while start < groups:
-        multiply(codes, scales, matrix, start, min(start + part, groups), stream, 1)
-        start = take(work, part)
+@njit(**OPTIONS)
+def _add(start, stop, codes, scales, matrix, stream):
+    """Add some groups of 16 columns of a product to the stream."""
+    multiply(codes, scales, matrix, start, stop, stream, 1)
 
 
-@njit(inline="always")
-def _widen(work, normed, unit_scales, weights, layer, gated, widened, codes, scales):
-    """Compute the gated layer between, and its codes."""
-    block = take(work, 1)
-    while block < gated.shape[1] // BLOCK:
-        first, last = block * BLOCK, (block + 1) * BLOCK
-        start, stop = first // COLUMNS, last // COLUMNS
-        multiply(normed, unit_scales, _layer(weights.gates, layer), start, stop, gated, 0)
-        multiply(normed, unit_scales, _layer(weights.widening, layer), start, stop, widened, 0)
-        for row in range(len(normed)):
-            gate(gated[row, first:last], widened[row, first:last])
-            code_blocks(widened[row, first:last], codes[row, first:last], scales[row, block:])
-        block = take(work, 1)
+@njit(**OPTIONS)
+def _widen(start, stop, normed, unit_scales, weights, layer, widened, codes, scales):
+    """Compute some blocks of the gated layer between, and their codes."""
+    groups = 2 * BLOCK // COLUMNS
+    multiply(normed, unit_scales, _layer(weights.widening, layer), start * groups, stop * groups, widened, 0)
+    for row in range(len(normed)):
+        for block in range(start, stop):
+            gates, first = block * 2 * BLOCK, (block * 2 + 1) * BLOCK
+            gate(widened[row, gates:first], widened[row, first:first + BLOCK])
+            code_blocks(widened[row, first:first + BLOCK], codes[row, block * BLOCK:(block + 1) * BLOCK],
+                        scales[row, block:])
 
 
-@njit(inline="always")
-def _predict(work, threads, normed, unit_scales, weights, logits):
-    """Compute logits."""
-    head, offsets, scales = weights.head
-    groups = logits.shape[1] // COLUMNS
-    part = _part(groups, threads)
-    start = take(work, part)
-    while start < groups:
-        multiply(normed, unit_scales, (head, offsets, scales), start, min(start + part, groups), logits, 0)
-        start = take(work, part)
+@njit(**OPTIONS)
+def _predict(start, stop, normed, unit_scales, head, logits):
+    """Compute some groups of 16 logits."""
+    groups, offsets, scales = head
+    multiply(normed, unit_scales, (groups, offsets, scales), start, stop, logits, 0)

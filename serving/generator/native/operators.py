@@ -7,6 +7,7 @@ import numpy as np
 from numba import njit
 
 from serving.generator.native.attention import MOST_QUERIES, mix_values, power_of_two, score_tokens, to_half
+from serving.generator.native.compiled import OPTIONS
 from serving.generator.native.products import MOST_ROWS, multiply_rows
 from serving.generator.native.vectors import COLUMNS, VECTOR_BYTES
 
@@ -18,11 +19,11 @@ _LOWEST, _HIGHEST = np.float32(0.5), np.float32(255.5)
 _LOG2_E, _LN_2 = np.float32(1.4426950408889634), np.float32(0.6931471805599453)
 _FACTORS = tuple(np.float32(1 / factor) for factor in (720, 120, 24, 6, 2, 1))  # of the exponential's Taylor series
 _SMALLEST_EXPONENT = np.float32(-87)   # below, float32 has no normal number
-# No checks of zeros and no order of sums that would keep numbers out of vectors; what is no number stays none.
-_COMPILED = {"error_model": "numpy", "fastmath": {"nnan", "reassoc", "nsz", "arcp", "contract"}}
+# No order of sums that would keep numbers out of vectors; what is no number stays none.
+_COMPILED = {**OPTIONS, "fastmath": {"nnan", "reassoc", "nsz", "arcp", "contract"}}
 
 
-@njit
+@njit(**OPTIONS)
 def multiply(codes, scales, matrix, start, stop, outputs, adds):
     """Multiply rows of codes with the groups of 16 columns `start` to `stop` of a packed matrix (packing.py).
 
@@ -107,22 +108,22 @@ def keep(numbers, halves):
 
 
 @njit(**_COMPILED)
-def attend(queries, scale, keys, values, weights, outputs):
+def attend(queries, scale, keys, values, next_keys, weights, outputs):
     """Write the values' means, weighted by the softmax of what each query makes of the keys.
 
     queries and outputs float32 [heads, head_dim], keys float16 [tiles, head_dim, 16], values float16 [tokens,
-    head_dim]; weights, float32 [MOST_QUERIES, tokens], has room for whole tiles.
+    head_dim]; weights, float32 [MOST_QUERIES, tokens], has room for whole tiles. `next_keys` are read after these.
     """
     tokens, width = len(values), queries.shape[1]
     tiles = (tokens + COLUMNS - 1) // COLUMNS
     for first in range(0, len(queries), MOST_QUERIES):
         count = min(len(queries) - first, MOST_QUERIES)
-        score_tokens(count, queries[first:].ctypes.data, queries.strides[0], keys.ctypes.data, weights.ctypes.data,
-                     weights.strides[0], tiles, width, scale)
+        score_tokens(count, queries[first:].ctypes.data, queries.strides[0], keys.ctypes.data, values.ctypes.data,
+                     weights.ctypes.data, weights.strides[0], tiles, width, scale)
         for row in range(count):
             _soften(weights[row, :tokens])
-        mix_values(count, weights.ctypes.data, weights.strides[0], values.ctypes.data, outputs[first:].ctypes.data,
-                   outputs.strides[0], tokens, width)
+        mix_values(count, weights.ctypes.data, weights.strides[0], values.ctypes.data, next_keys.ctypes.data,
+                   outputs[first:].ctypes.data, outputs.strides[0], tokens, width)
 
 
 @njit(**_COMPILED)

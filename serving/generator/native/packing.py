@@ -65,8 +65,8 @@ def pack_weights(model_file: Path) -> Weights | None:
                               for name in ("qk" if kind is _NORMED else "")] for layer in layers],
                             np.float32).reshape(len(layers), -1, _head_dim(graph)),
         attention_outputs=_of_layers(layers, lambda layer: _blocks(graph, f"{layer}.attn.o_proj")),
-        gates=_of_layers(layers, lambda layer: _columns(graph, [f"{layer}.mlp.gate_proj"])),
-        widening=_of_layers(layers, lambda layer: _columns(graph, [f"{layer}.mlp.up_proj"])),
+        widening=_of_layers(layers, lambda layer: _columns(graph, [f"{layer}.mlp.gate_proj", f"{layer}.mlp.up_proj"],
+                                                           at_a_time=BLOCK)),
         narrowing=_of_layers(layers, lambda layer: _blocks(graph, f"{layer}.mlp.down_proj")),
         head=_columns(graph, ["lm_head"]),
         cosines=np.array(graph.weight("cos_cache")), sines=np.array(graph.weight("sin_cache")),
@@ -142,11 +142,18 @@ def _of_layers(layers: Sequence[str], pack: Callable[[str], Matrix]) -> Matrix:
     return whole
 
 
-def _columns(graph: Graph, names: list[str]) -> Matrix:
-    """Return matrices side by side of which each column has a scale."""
+def _columns(graph: Graph, names: list[str], at_a_time: int | None = None) -> Matrix:
+    """Return matrices side by side, all of it or in turns of so many columns; each column has a scale."""
     codes = [graph.weight(f"{name}.MatMul.weight_columns") for name in names]
-    scales = [graph.weight(f"{name}.MatMul.weight_column_scales") for name in names]
-    return pack_matrix(np.concatenate(codes, axis=1), np.concatenate(scales)[None])
+    scales = [graph.weight(f"{name}.MatMul.weight_column_scales")[None] for name in names]
+    return pack_matrix(*(_side_by_side(parts, at_a_time) for parts in (codes, scales)))
+
+
+def _side_by_side(matrices: list[np.ndarray], at_a_time: int | None) -> np.ndarray:
+    if at_a_time is None:
+        return np.concatenate(matrices, axis=1)
+    turns = [matrix.reshape(len(matrix), -1, at_a_time) for matrix in matrices]
+    return np.concatenate(turns, axis=2).reshape(len(matrices[0]), -1)
 
 
 def _blocks(graph: Graph, name: str) -> Matrix:

@@ -20,6 +20,7 @@ from serving.generator.native.vectors import (
     at,
     call_one_of,
     declare,
+    fetch,
     join,
     load,
     spread,
@@ -33,7 +34,6 @@ _INSTRUCTION = "llvm.x86.avx512.vpdpbusd.512"
 # How far ahead codes are asked for, into the second cache. With few rows the processor keeps up by itself.
 _AHEAD_BYTES = 8192
 _ROWS_TO_FETCH_FOR = 5
-_READ, _SECOND_CACHE, _DATA = INT(0), INT(2), INT(1)   # of llvm.prefetch
 
 
 def processor_can() -> bool:
@@ -115,15 +115,10 @@ class _Product:
         address = at(builder, self._codes, step, VECTOR_BYTES)
         codes = load(builder, address, INTS)
         if len(self._rows) >= _ROWS_TO_FETCH_FOR:
-            self._fetch(builder.add(address, LONG(_AHEAD_BYTES)))
+            fetch(builder, builder.add(address, LONG(_AHEAD_BYTES)))
         return [builder.call(instruction, [
             product, spread(builder, load(builder, at(builder, self._inputs[row], step, BYTE_INPUTS), INT), INTS),
             codes]) for row, product in zip(self._rows, products, strict=True)]
-
-    def _fetch(self, address) -> None:
-        place = ir.IntType(8).as_pointer()
-        fetch = declare(self._builder, "llvm.prefetch.p0", ir.VoidType(), [place, INT, INT, INT])
-        self._builder.call(fetch, [self._builder.inttoptr(address, place), _READ, _SECOND_CACHE, _DATA])
 
     def _add_scaled(self, sums: list, products: list, block) -> list:
         builder, found = self._builder, []

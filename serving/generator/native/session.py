@@ -36,7 +36,7 @@ class NativeDecoder:
     @property
     def layers(self) -> int:
         """How many layers it has."""
-        return len(self.weights.gates.groups)
+        return len(self.weights.widening.groups)
 
     @property
     def head_dim(self) -> int:
@@ -95,8 +95,8 @@ class NativeSession:
         self._caches = _make_caches(decoder, slots, context_tokens)
         self._scratch = _make_scratch(decoder, max(slots, _PROMPT_ROWS), context_tokens)
         self._rows = Rows(np.zeros(2, np.int64), *np.zeros((3, len(self._scratch.stream)), np.int64))
-        meeting = Meeting(np.zeros(2, np.int64), np.zeros(2, np.int64), np.zeros(operators(decoder.layers), np.int64),
-                          decoder.spin_us * _LOOKS_PER_US)
+        taken = np.zeros((operators(decoder.layers), decoder.threads), np.int64)
+        meeting = Meeting(*np.zeros((2, 2), np.int64), taken, decoder.spin_us * _LOOKS_PER_US)
         self._job = self._rows, decoder.weights, self._scratch, self._caches, meeting
         self._threads, self._steps = decoder.threads, 0
         for thread in range(1, decoder.threads):
@@ -174,7 +174,7 @@ def _make_caches(decoder: NativeDecoder, slots: int, context_tokens: int) -> Cac
 
 
 def _make_scratch(decoder: NativeDecoder, rows: int, context_tokens: int) -> Scratch:
-    hidden, intermediate = decoder.weights.embedding.shape[1], _columns(decoder.weights.gates)
+    hidden, intermediate = decoder.weights.embedding.shape[1], _columns(decoder.weights.widening) // 2
     attended, threads = decoder.heads * decoder.head_dim, decoder.threads
 
     def floats(*shape: int) -> np.ndarray:
@@ -184,7 +184,7 @@ def _make_scratch(decoder: NativeDecoder, rows: int, context_tokens: int) -> Scr
         stream=floats(rows, hidden), normed=np.zeros((threads, rows, hidden), np.uint8),
         unit_scales=np.full((rows, 1), decoder.weights.reach),
         attention=floats(rows, _columns(decoder.weights.attention_inputs)),
-        attended=floats(rows, attended), gated=floats(rows, intermediate), widened=floats(rows, intermediate),
+        attended=floats(rows, attended), widened=floats(rows, 2 * intermediate),
         attended_codes=np.zeros((rows, attended), np.uint8), attended_scales=floats(rows, attended // BLOCK),
         wide_codes=np.zeros((rows, intermediate), np.uint8), wide_scales=floats(rows, intermediate // BLOCK),
         weights=floats(threads, MOST_QUERIES, -(-context_tokens // COLUMNS) * COLUMNS),

@@ -7,6 +7,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
+from serving.generator.native.compiled import OPTIONS
 from serving.generator.native.vectors import INT, LONG, declare
 
 _SLEEPERS = 8                       # bytes from a counter's number
@@ -67,7 +68,7 @@ def _call_futex(builder: ir.IRBuilder, counter: ir.Value, operation: ir.Value, v
     return builder.call(call, [_FUTEX, counter, operation, low, LONG(0)])
 
 
-@njit
+@njit(**OPTIONS)
 def count_up(counter):
     """Add 1, and wake who sleeps until then."""
     take(counter, 1)
@@ -75,7 +76,7 @@ def count_up(counter):
         _wake(counter)
 
 
-@njit
+@njit(**OPTIONS)
 def wait_for(counter, number, looks):
     """Return when a counter has reached a number; who has looked so many times sleeps until it grows."""
     seen = _read(counter)

@@ -8,6 +8,7 @@ COLUMNS = 16                # numbers in a vector
 INT, LONG, FLOAT, HALF = ir.IntType(32), ir.IntType(64), ir.FloatType(), ir.HalfType()
 INTS, FLOATS, HALVES = (ir.VectorType(kind, COLUMNS) for kind in (INT, FLOAT, HALF))
 VECTOR_BYTES, HALVES_BYTES = 4 * COLUMNS, 2 * COLUMNS
+_READ, _SECOND_CACHE, _DATA = INT(0), INT(2), INT(1)   # of llvm.prefetch
 NO_FLOATS = ir.Constant(FLOATS, [0.0] * COLUMNS)
 
 
@@ -34,6 +35,13 @@ def store(builder: ir.IRBuilder, address: ir.Value, value: ir.Value) -> None:
 def load_halves(builder: ir.IRBuilder, address: ir.Value) -> ir.Value:
     """Load 16 float16 as float32."""
     return builder.fpext(load(builder, address, HALVES), FLOATS)
+
+
+def fetch(builder: ir.IRBuilder, address: ir.Value) -> None:
+    """Ask for what will be loaded from an address later; it comes into the second cache."""
+    place = ir.IntType(8).as_pointer()
+    ask = declare(builder, "llvm.prefetch.p0", ir.VoidType(), [place, INT, INT, INT])
+    builder.call(ask, [builder.inttoptr(address, place), _READ, _SECOND_CACHE, _DATA])
 
 
 def spread(builder: ir.IRBuilder, value: ir.Value, kind: ir.VectorType) -> ir.Value:

@@ -95,11 +95,11 @@ def test_attention_is_the_softmax_of_scores_over_values(heads, tokens, width):
         keep(values[token], kept[token])
     np.testing.assert_array_equal(kept[:tokens].view(np.float16), values.astype(np.float16))
     weights, outputs, alone = np.zeros((4, 160), np.float32), np.zeros((heads, width), np.float32), floats(1, width)
-    attend(queries, np.float32(0.3), tiles, kept[:tokens], weights, outputs)
+    attend(queries, np.float32(0.3), tiles, kept[:tokens], tiles, weights, outputs)
     scores = np.exp(0.3 * queries @ keys.T - (0.3 * queries @ keys.T).max(axis=1, keepdims=True))
     np.testing.assert_allclose(outputs, scores / scores.sum(axis=1, keepdims=True) @ values, atol=5e-3)
     for head in range(heads):
-        attend(queries[head:head + 1], np.float32(0.3), tiles, kept[:tokens], weights, alone)
+        attend(queries[head:head + 1], np.float32(0.3), tiles, kept[:tokens], tiles, weights, alone)
         assert np.array_equal(alone[0], outputs[head])
 
 
