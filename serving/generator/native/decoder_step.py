@@ -86,6 +86,7 @@ class Meeting(NamedTuple):
     """How threads share out work and wait for each other; counters are those of threads.py."""
 
     orders: np.ndarray        # counter: how many steps have been asked for
+    finished: np.ndarray      # counter: how many have been computed
     arrivals: np.ndarray      # counter: how often a thread has finished what it took
     taken: np.ndarray         # int64 [operators of a step, threads]: how much of each thread's share is taken already
     looks: int                # how often a thread looks whether the others have come before it sleeps
@@ -104,24 +105,35 @@ class Caches(NamedTuple):
 
 
 @compiled
-def take_part(thread, threads, done, rows, weights, scratch, caches, meeting):
-    """Compute the rows as one of several threads, which have `done` so many steps before; returns how many then.
-
-    Thread 0 asks for a step and returns after it, with logits in the scratch, one row after another. The others sleep,
-    compute whenever they are asked, and return when there are no rows.
-    """
-    orders = meeting.orders.ctypes.data
-    if thread == 0:
-        meeting.taken[:] = 0
-        count_up(orders)
-    wait_for(orders, done + 1, 0)
+def take_part(thread, threads, rows, weights, scratch, caches, meeting):
+    """Compute as one of several threads whenever a step is asked for, sleep meanwhile; return when it has no rows."""
+    orders, finished = meeting.orders.ctypes.data, meeting.finished.ctypes.data
+    done = 0
+    wait_for(orders, 1, 0)
     while rows.counts[0] > 0:
         _compute(thread, threads, done, rows, weights, scratch, caches, meeting)
         done += 1
         if thread == 0:
-            break
+            count_up(finished)
         wait_for(orders, done + 1, 0)
-    return done
+
+
+@compiled
+def ask_for_step(done, meeting):
+    """Have all threads compute the rows, after `done` steps before; returns when the logits are in the scratch.
+
+    There they lie one row after another.
+    """
+    meeting.taken[:] = 0
+    count_up(meeting.orders.ctypes.data)
+    wait_for(meeting.finished.ctypes.data, done + 1, 0)
+
+
+@compiled
+def end_threads(rows, meeting):
+    """Let all threads return."""
+    rows.counts[0] = 0
+    count_up(meeting.orders.ctypes.data)
 
 
 # What follows becomes one function with it: compiled by itself, it would be compiled once more wherever it is used.

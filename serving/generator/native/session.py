@@ -3,18 +3,30 @@
 Rows are computed one like the other, so a prompt gives the same in chunks of any size, and a row in any company.
 """
 
+import os
 import threading
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from export.contract import OUT_OF_MEMORY
 from serving.errors import VersionLoadError
 from serving.generator.native.attention import MOST_QUERIES
-from serving.generator.native.decoder_step import Caches, Meeting, Rows, Scratch, Weights, operators, take_part
+from serving.generator.native.decoder_step import (
+    Caches,
+    Meeting,
+    Rows,
+    Scratch,
+    Weights,
+    ask_for_step,
+    end_threads,
+    operators,
+    take_part,
+)
 from serving.generator.native.operators import BLOCK
 from serving.generator.native.packing import pack_weights
 from serving.generator.native.products import processor_can
@@ -96,13 +108,13 @@ class NativeSession:
         self._scratch = _make_scratch(decoder, max(slots, _PROMPT_ROWS), context_tokens)
         self._rows = Rows(np.zeros(2, np.int64), *np.zeros((3, len(self._scratch.stream)), np.int64))
         taken = np.zeros((operators(decoder.layers), decoder.threads), np.int64)
-        meeting = Meeting(*np.zeros((2, 2), np.int64), taken, decoder.spin_us * _LOOKS_PER_US)
-        self._job = self._rows, decoder.weights, self._scratch, self._caches, meeting
-        self._threads, self._steps = decoder.threads, 0
-        for thread in range(1, decoder.threads):
-            threading.Thread(target=take_part, args=(thread, decoder.threads, 0, *self._job), name="decoder",
+        self._meeting = Meeting(*np.zeros((3, 2), np.int64), taken, decoder.spin_us * _LOOKS_PER_US)
+        self._steps = 0
+        job = self._rows, decoder.weights, self._scratch, self._caches, self._meeting
+        for thread in range(decoder.threads):
+            threading.Thread(target=_compute_steps, args=(thread, decoder.threads, *job), name="decoder",
                              daemon=True).start()
-        weakref.finalize(self, _end_threads, self._job)
+        weakref.finalize(self, end_threads, self._rows, self._meeting)
 
     def prefill(self, slot: int, token_ids: Sequence[int], start: int) -> np.ndarray:
         """Compute tokens `start` and following of a prompt into a slot; returns the logits after the last, [vocab]."""
@@ -152,17 +164,23 @@ class NativeSession:
         rows, count = self._rows, len(token_ids)
         rows.counts[:] = count, first_logits
         rows.tokens[:count], rows.slots[:count], rows.positions[:count] = token_ids, slots, positions
-        self._steps = take_part(0, self._threads, self._steps, *self._job)
+        ask_for_step(self._steps, self._meeting)
+        self._steps += 1
 
     def _held(self, tokens: int) -> tuple[tuple[np.ndarray, int], ...]:
         """Return keys and values, each with how many of their fourth axis so many tokens take."""
         return (self._caches.keys, -(-tokens // COLUMNS)), (self._caches.values, tokens)
 
 
-def _end_threads(job: tuple) -> None:
-    rows, *_, meeting = job
-    rows.counts[0] = 0
-    take_part(0, 1, int(meeting.orders[0]), *job)
+def _compute_steps(thread: int, threads: int, *job: NamedTuple) -> None:
+    """Compute as one of several threads, on a core of its own where there are as many of both.
+
+    Linux would put two of them on one core now and then, for milliseconds, because somebody else has the other.
+    """
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) == threads:
+        os.sched_setaffinity(0, {cores[thread]})
+    take_part(thread, threads, *job)
 
 
 def _make_caches(decoder: NativeDecoder, slots: int, context_tokens: int) -> Caches:

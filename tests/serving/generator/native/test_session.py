@@ -1,6 +1,7 @@
 """What our machine code computes is what ONNX Runtime computes of the same graph, and the same in any company."""
 
 import gc
+import os
 import threading
 import time
 
@@ -86,10 +87,11 @@ def test_a_decoder_says_what_it_needs_room_for(int8_graph):
 
 
 def test_the_threads_of_a_session_end_with_it(int8_graph):
-    before = threading.active_count()
+    before, cores = threading.active_count(), os.sched_getaffinity(0)
     session = decoder_of(int8_graph("llama"), threads=3).new_session(1, 64)
     session.prefill(0, TOKENS[:5], 0)
-    assert threading.active_count() == before + 2
+    assert threading.active_count() == before + 3
+    assert os.sched_getaffinity(0) == cores   # Only they keep to a core.
     del session
     gc.collect()
     deadline = time.monotonic() + 10
