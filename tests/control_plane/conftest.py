@@ -3,11 +3,14 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
+import flask_openapi3.openapi
 import openai
 import pytest
 from sqlalchemy import make_url
+from werkzeug.routing import Rule
 from werkzeug.serving import make_server
 
 from control_plane.app import create_app
@@ -46,6 +49,26 @@ unsupported = "it runs code from its repository"
 def migrate(settings: Settings) -> None:
     """Write the database of `settings`, a SQLite file, with the schema of this program, unless it is there."""
     create_migrated_file(Path(make_url(settings.database_address).database))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def routes_are_compiled_once():
+    """Three quarters of making an application are compiling its routes and looking for plugins of flask-openapi3.
+
+    A thousand applications are made here, of the same routes in the same environment.
+    """
+    compiled, compile_builder = {}, Rule._compile_builder
+
+    def compile_once(rule: Rule, append_unknown: bool = True):
+        key = rule.rule, rule.host, rule.subdomain, repr(rule.defaults), append_unknown
+        if key not in compiled:
+            compiled[key] = compile_builder(rule, append_unknown)
+        return compiled[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Rule, "_compile_builder", compile_once)
+        patch.setattr(flask_openapi3.openapi, "entry_points", cache(flask_openapi3.openapi.entry_points))
+        yield
 
 
 @pytest.fixture(autouse=True)
