@@ -1,5 +1,6 @@
 """An application over a fake Triton, with a catalog of four models of our own beside the built-in ones."""
 
+import gc
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,6 +70,13 @@ def routes_are_compiled_once():
         patch.setattr(Rule, "_compile_builder", compile_once)
         patch.setattr(flask_openapi3.openapi, "entry_points", cache(flask_openapi3.openapi.entry_points))
         yield
+
+
+@pytest.fixture(scope="module")
+def only_new_garbage():
+    """For /optimize-memory, which collects garbage: it need not look through all that the tests before have left."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -112,7 +112,7 @@ def url(app):
 
 
 @pytest.fixture(scope="module")
-def run(app, url):
+def run(app, url, only_new_garbage):
     """Everything that schemathesis tells of one run with the key that may do everything."""
     key = services_of(app).settings.admin_key_file.read_text(encoding="ascii").strip()
     headers = {"Authorization": f"Bearer {key}"}

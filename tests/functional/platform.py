@@ -57,7 +57,9 @@ class ServedPlatform:
         return self
 
     def launch(self, command: list[str] | None = None) -> None:
-        """Start it and wait for nothing."""
+        """Start it and wait for nothing; one that was started before has ended."""
+        if self.process is not None:
+            self.process.communicate(timeout=30)
         self.process = subprocess.Popen(command or [CONCH, "serve"], env=self.environment, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT, text=True)
 

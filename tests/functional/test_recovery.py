@@ -23,14 +23,6 @@ def served(exported, tmp_path_factory):
     platform.stop()
 
 
-@pytest.fixture
-def served_alone(exported, tmp_path):
-    """A platform that nobody else needs afterwards."""
-    platform = ServedPlatform(tmp_path, exported).start()
-    yield platform
-    platform.stop()
-
-
 def find(served, name: str) -> psutil.Process | None:
     """Return the descendant whose name or command line holds `name`, keepers left out; None where there is none."""
     for process in served.descendants():
@@ -121,24 +113,6 @@ def wait_until_answered_despite_refusals(served) -> None:
     raise AssertionError("the control plane did not come back")
 
 
-def test_inference_goes_on_while_the_database_is_away(served_alone):
-    assert embed(served_alone).status == 200
-    database = served_alone.home / "conch.db"
-    with database.open("rb") as file:
-        content = file.read()
-    for path in served_alone.home.glob("conch.db*"):
-        path.unlink()
-    database.mkdir()  # nothing can open it as a database now
-    try:
-        deadline = time.monotonic() + 5
-        while time.monotonic() < deadline:
-            assert embed(served_alone).status == 200
-            time.sleep(0.1)
-    finally:
-        database.rmdir()
-        database.write_bytes(content)
-
-
 def test_everything_killed_at_once_in_the_middle_of_a_load_is_as_it_was_after_a_restart(served):
     body = {"configuration": {"queue_delay_us": 50}}
     client = threading.Thread(target=lambda: ignore_refusal(
@@ -173,3 +147,23 @@ def test_what_was_loaded_over_the_api_and_unloaded_survives_a_restart(served):
     served.start()
     time.sleep(3)
     assert embed(served).status == 409
+
+
+def test_inference_goes_on_while_the_database_is_away(served):
+    """The last test: what this leaves of the database serves nobody."""
+    assert served.rest("POST", "/api/v1/models/load", {"model_type": "fast"}).status == 200
+    assert embed(served).status == 200
+    database = served.home / "conch.db"
+    with database.open("rb") as file:
+        content = file.read()
+    for path in served.home.glob("conch.db*"):
+        path.unlink()
+    database.mkdir()  # nothing can open it as a database now
+    try:
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            assert embed(served).status == 200
+            time.sleep(0.1)
+    finally:
+        database.rmdir()
+        database.write_bytes(content)

@@ -24,11 +24,35 @@ def served(exported, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def running(exported, tmp_path_factory):
-    """A platform that is looked at, and started again."""
-    platform = ServedPlatform(tmp_path_factory.mktemp("serve"), exported).start()
+def shared(exported, tmp_path_factory):
+    """One platform with a repository of its own: whoever has ended it leaves the next start to whoever comes next."""
+    home = tmp_path_factory.mktemp("serve")
+    platform = ServedPlatform(home, shutil.copytree(exported, home / "model_repository"))
     yield platform
-    platform.stop()
+    if is_running(platform):
+        platform.stop()
+
+
+@pytest.fixture
+def running(shared):
+    """The shared platform, which runs."""
+    if not is_running(shared):
+        shared.start()
+    return shared
+
+
+@pytest.fixture
+def ended(shared):
+    """The shared platform, which has run and does not now."""
+    if shared.process is None:
+        shared.start()
+    if is_running(shared):
+        shared.stop()
+    return shared
+
+
+def is_running(platform: ServedPlatform) -> bool:
+    return platform.process is not None and platform.process.poll() is None
 
 
 def everyone_gone(processes: list[psutil.Process], timeout_s: float = 15) -> bool:
@@ -45,97 +69,11 @@ def printed_until_ready(platform: ServedPlatform) -> str:
     return output
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_stops_everything(served, signal_number):
-    served.start()
-    processes = served.descendants()
-    assert {"tritonserver", "triton_python_b"} <= {process.name()[:15] for process in processes}
-    served.process.send_signal(signal_number)
-    assert served.process.wait(20) == 0
-    assert everyone_gone(processes)
-
-
-def test_killing_conch_leaves_no_process(served):
-    served.start()
-    processes = served.descendants()
-    served.process.kill()
-    assert everyone_gone(processes)
-
-
-def test_killing_conch_and_triton_at_once_leaves_no_stub_that_hangs(served):
-    served.start()
-    processes = served.descendants()
-    named = {process.name()[:15]: process for process in processes}
-    named["triton_python_b"].suspend()  # as inside a call to the server that never returns
-    named["tritonserver"].kill()
-    served.process.kill()
-    served.process.wait()
-    assert everyone_gone(processes)
-
-
-def test_killing_the_parent_leaves_no_process(served):
-    """As under `make run`: a shell starts conch and is killed."""
-    script = f'"{CONCH}" serve --parent-pid $$ & wait'
-    served.start(["sh", "-c", script])
-    processes = served.descendants()
-    assert len(processes) >= 4
-    served.process.kill()
-    assert everyone_gone(processes)
-
-
 def test_output_holds_commands_to_paste(running):
     output = printed_until_ready(running)
     for expected in (f"http://127.0.0.1:{running.triton_http_port}/v2/models/fast/infer",
                      f"http://127.0.0.1:{running.http_port}/api/v1/models/embedding", "from openai import OpenAI"):
         assert expected in output
-
-
-def test_taken_port_is_one_line_that_names_the_setting(served):
-    with socket.create_server(("127.0.0.1", served.triton_grpc_port)):
-        run = subprocess.run([CONCH, "serve"], env=served.environment, capture_output=True, text=True, timeout=30)
-    assert run.returncode == 1
-    line = run.stderr.splitlines()[-1]
-    assert f"port {served.triton_grpc_port}" in line
-    assert "set CONCH_TRITON_GRPC_PORT to a free port" in line
-
-
-def test_missing_model_is_one_line_that_names_the_command(served):
-    served.environment["CONCH_PRELOAD_MODELS"] = "fast,balanced"
-    run = subprocess.run([CONCH, "serve"], env=served.environment, capture_output=True, text=True, timeout=30)
-    assert run.returncode == 1
-    assert "run `conch export balanced`" in run.stderr.splitlines()[-1]
-
-
-def test_a_model_whose_files_are_gone_does_not_hold_up_the_others(exported, tmp_path):
-    repository = shutil.copytree(exported, tmp_path / "model_repository")
-    config = (shutil.copytree(repository / "fast", repository / "gone") / "config.pbtxt")
-    config.write_text(config.read_text().replace('"fast"', '"gone"'))
-    served = ServedPlatform(tmp_path / "home", repository).start()
-    try:
-        assert served.rest("POST", "/api/v1/models/load", {"model_type": "gone"}).status == 200
-        served.stop()
-        shutil.rmtree(repository / "gone")
-        served.launch()
-        assert "gone should be live and is not ready" in printed_until_ready(served)
-        assert served.rest("POST", "/api/v1/models/embedding", {"text": "still served"}).status == 200
-        assert served.rest("GET", "/ready").status == 503
-        assert served.rest("POST", "/api/v1/models/unload", {"model_type": "gone"}).body["state"] == "not_exported"
-        wait_until(served.is_ready)
-    finally:
-        served.stop()
-
-
-def test_a_preloaded_model_that_was_live_and_is_damaged_since_does_not_end_the_start(exported, tmp_path):
-    repository = shutil.copytree(exported, tmp_path / "model_repository")
-    served = ServedPlatform(tmp_path / "home", repository).start()
-    try:
-        served.stop()
-        (repository / "fast" / "1" / "model.onnx").write_bytes(b"not a model")
-        served.launch()
-        assert "fast should be live and is not ready" in printed_until_ready(served)
-        assert "has sha256" in json.dumps(served.rest("GET", "/api/v1/models/info?type=fast").body["targets"])
-    finally:
-        served.stop()
 
 
 def test_every_port_is_on_loopback_only(running):
@@ -152,11 +90,88 @@ def test_control_plane_worker_holds_none_of_the_heavy_libraries(running):
         assert not [name for name in ("torch", "transformers", "onnxruntime", "openvino") if f"/{name}/" in mapped]
 
 
-def test_key_survives_a_restart(running):
-    key = running.key
+def test_a_model_whose_files_are_gone_does_not_hold_up_the_others(running):
+    config = shutil.copytree(running.repository / "fast", running.repository / "gone") / "config.pbtxt"
+    config.write_text(config.read_text().replace('"fast"', '"gone"'))
+    assert running.rest("POST", "/api/v1/models/load", {"model_type": "gone"}).status == 200
     running.stop()
-    running.start()
-    assert running.key == key
+    shutil.rmtree(running.repository / "gone")
+    running.launch()
+    assert "gone should be live and is not ready" in printed_until_ready(running)
+    assert running.rest("POST", "/api/v1/models/embedding", {"text": "still served"}).status == 200
+    assert running.rest("GET", "/ready").status == 503
+    assert running.rest("POST", "/api/v1/models/unload", {"model_type": "gone"}).body["state"] == "not_exported"
+    wait_until(running.is_ready)
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_stops_everything(running, signal_number):
+    processes = running.descendants()
+    assert {"tritonserver", "triton_python_b"} <= {process.name()[:15] for process in processes}
+    running.process.send_signal(signal_number)
+    assert running.process.wait(20) == 0
+    assert everyone_gone(processes)
+
+
+def test_key_survives_a_restart(ended):
+    key = ended.key
+    ended.start()
+    assert ended.key == key
+
+
+def test_killing_conch_leaves_no_process(running):
+    processes = running.descendants()
+    running.process.kill()
+    assert everyone_gone(processes)
+
+
+def test_killing_conch_and_triton_at_once_leaves_no_stub_that_hangs(running):
+    processes = running.descendants()
+    named = {process.name()[:15]: process for process in processes}
+    named["triton_python_b"].suspend()  # as inside a call to the server that never returns
+    named["tritonserver"].kill()
+    running.process.kill()
+    running.process.wait()
+    assert everyone_gone(processes)
+
+
+def test_killing_the_parent_leaves_no_process(ended):
+    """As under `make run`: a shell starts conch and is killed."""
+    script = f'"{CONCH}" serve --parent-pid $$ & wait'
+    ended.start(["sh", "-c", script])
+    processes = ended.descendants()
+    assert len(processes) >= 4
+    ended.process.kill()
+    assert everyone_gone(processes)
+
+
+def test_a_preloaded_model_that_was_live_and_is_damaged_since_does_not_end_the_start(ended):
+    model = ended.repository / "fast" / "1" / "model.onnx"
+    content = model.read_bytes()
+    model.write_bytes(b"not a model")
+    try:
+        ended.launch()
+        assert "fast should be live and is not ready" in printed_until_ready(ended)
+        assert "has sha256" in json.dumps(ended.rest("GET", "/api/v1/models/info?type=fast").body["targets"])
+    finally:
+        ended.stop()
+        model.write_bytes(content)
+
+
+def test_taken_port_is_one_line_that_names_the_setting(served):
+    with socket.create_server(("127.0.0.1", served.triton_grpc_port)):
+        run = subprocess.run([CONCH, "serve"], env=served.environment, capture_output=True, text=True, timeout=30)
+    assert run.returncode == 1
+    line = run.stderr.splitlines()[-1]
+    assert f"port {served.triton_grpc_port}" in line
+    assert "set CONCH_TRITON_GRPC_PORT to a free port" in line
+
+
+def test_missing_model_is_one_line_that_names_the_command(served):
+    served.environment["CONCH_PRELOAD_MODELS"] = "fast,balanced"
+    run = subprocess.run([CONCH, "serve"], env=served.environment, capture_output=True, text=True, timeout=30)
+    assert run.returncode == 1
+    assert "run `conch export balanced`" in run.stderr.splitlines()[-1]
 
 
 def test_triton_dying_while_the_control_plane_starts_is_reported_at_once(served):

@@ -44,6 +44,7 @@ def test_an_unknown_device_is_refused(client):
                    field="device")
 
 
+@pytest.mark.usefixtures("only_new_garbage")
 def test_optimize_memory_unloads_idle_on_demand_models_only(client, gateway):
     client.post("/api/v1/models/load", json={"model_type": "tiny", "policy": "on_demand"})
     assert client.post("/optimize-memory", json={}).json["unloaded"] == []  # it has just been loaded
