@@ -94,6 +94,5 @@ def test_without_any_target_callers_get_503(served, tritons):
         triton.stop()
     answer = embed(served)
     assert (answer.status, "Retry-After" in answer.headers) == (503, True)
-    for triton in tritons:
-        triton.start()
+    tritons[0].start()
     wait_until(lambda: embed(served).status == 200)

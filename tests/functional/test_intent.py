@@ -1,18 +1,19 @@
 """A trained intent checkpoint, from the command line into the real Triton, and a second version with a label more."""
 
-import subprocess
 import threading
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from tritonclient.utils import InferenceServerException
 
+from conch.cli import group
 from control_plane.triton_gateway import TritonGateway
 from export.contract import LABELS_OUTPUT, SCORES_OUTPUT, TOKEN_COUNT_OUTPUT
 from export.intent_checkpoint import load_intent_checkpoint
 from export.intent_export import export_intent
 from tests.export.checkpoints import INTENTS, build_intent_checkpoint
-from tests.functional.platform import CONCH, ServedPlatform, text_tensor
+from tests.functional.platform import ServedPlatform, text_tensor
 from tests.tolerances import FP32_RELATIVE_ERROR
 
 TEXTS = ["我今年财运怎么样？", "", "a question about the model", "🙂"]
@@ -33,10 +34,11 @@ def served(checkpoints, tmp_path_factory):
     """A platform that `conch export` gave version 1 of `intent`; it was preloaded, unloaded, and loaded over REST."""
     home = tmp_path_factory.mktemp("intent")
     platform = ServedPlatform(home, home / "model_repository", CONCH_PRELOAD_MODELS="intent")
-    run = subprocess.run([CONCH, "export", str(checkpoints[0]), "--name", "intent", "--precision", "fp32"],
-                         env=platform.environment, capture_output=True, text=True, timeout=300)
-    assert run.returncode == 0, run.stderr
-    assert "from the float32 original over" in run.stdout
+    # The command in this process, which has torch; as one of its own it gives the other tests `fast`.
+    run = CliRunner().invoke(group, ["export", str(checkpoints[0]), "--name", "intent", "--precision", "fp32"],
+                             env=platform.environment)
+    assert run.exit_code == 0, run.output
+    assert "from the float32 original over" in run.output
     platform.start()
     try:
         assert platform.rest("POST", "/api/v1/models/unload", {"model_type": "intent"}).body["loaded_versions"] == []
