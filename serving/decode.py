@@ -18,7 +18,8 @@ import onnxruntime as ort
 
 from export.contract import LOGITS_FROM, MODEL_FILE
 from serving.cores import available_cores
-from serving.generator.native.session import NativeDecoder, open_native
+from serving.generator.native.packing import read_weights
+from serving.generator.native.session import NativeDecoder
 
 _CPU = "CPUExecutionProvider"
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
@@ -102,8 +103,10 @@ def run_job(version_dir: Path, job: dict) -> dict:
 
 def open_row(model_file: Path, longest: int, provider: str = _CPU) -> Row:
     """Open what computes a graph when it serves, for a row of so many tokens; raises what says that it cannot."""
-    decoder = open_native(model_file, available_cores(), spin_us=0) if provider == _CPU else None
-    return GraphRow(model_file, provider) if decoder is None else NativeRow(decoder, longest)
+    weights = read_weights(model_file) if provider == _CPU else None
+    if weights is None:
+        return GraphRow(model_file, provider)
+    return NativeRow(NativeDecoder(weights, available_cores(), spin_us=0), longest)
 
 
 def continue_greedily(row: Row, token_ids: list[int], count: int) -> list[int]:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from serving.generator.native.session import open_native
+from serving.generator.native.packing import read_weights
 from serving.generator.session import open_graph
 
 
@@ -58,5 +58,8 @@ def open_decoder(model_file: Path, threads: int, spin_us: int, native: bool) -> 
     Its threads wait for each other awake for `spin_us` microseconds while a step is computed, and sleep between steps.
     Where `native` is False ONNX Runtime computes whatever it is.
     """
-    decoder = open_native(model_file, threads, spin_us) if native else None
-    return open_graph(model_file, threads, spin_us) if decoder is None else decoder
+    weights = read_weights(model_file) if native else None
+    if weights is None:
+        return open_graph(model_file, threads, spin_us)
+    from serving.generator.native.session import NativeDecoder
+    return NativeDecoder(weights, threads, spin_us)

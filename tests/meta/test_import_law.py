@@ -58,6 +58,7 @@ LAZY_IMPORT_EXEMPTIONS = {
     "conch/job_process.py": "imports the one kind that its job is of, once its lease is safe; an export pulls in torch",
     "conch/commands/export.py": "torch takes seconds; --help, --if-missing and a wrong option should not wait for it",
     "conch/commands/tuning.py": "torch takes seconds; a start that finds the model trained should not wait for it",
+    "serving/generator/decoder.py": "numba takes half a second and 60 MB, and most decoders do without it",
     "serving/encoder/engine.py": "imports the one engine that the manifest names; the other may not be installed",
 }
 

@@ -9,8 +9,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from serving.generator.native.layout import COLUMNS
 from serving.generator.native.vectors import (
-    COLUMNS,
     FLOAT,
     FLOATS,
     HALF,

@@ -8,11 +8,10 @@ from numba import njit
 
 from serving.generator.native.attention import MOST_QUERIES, mix_values, power_of_two, score_tokens, to_half
 from serving.generator.native.compiled import OPTIONS
+from serving.generator.native.layout import BLOCK, COLUMNS, ZERO_POINT
 from serving.generator.native.products import MOST_ROWS, multiply_rows
-from serving.generator.native.vectors import COLUMNS, VECTOR_BYTES
+from serving.generator.native.vectors import VECTOR_BYTES
 
-BLOCK = 64               # inputs that share a scale, where a row has several
-ZERO_POINT = 128         # of codes
 _HALF = np.float32(0.5)  # codes are rounded by cutting off what is left of it after the point
 _STEPS = np.float32(127)
 _LOWEST, _HIGHEST = np.float32(0.5), np.float32(255.5)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from serving.generator.native.decoder_step import Matrix, Weights
+from export.contract import OUT_OF_MEMORY
+from serving.errors import VersionLoadError
 from serving.generator.native.graph import Graph
-from serving.generator.native.operators import BLOCK, ZERO_POINT
-from serving.generator.native.products import BYTE_INPUTS
-from serving.generator.native.vectors import COLUMNS
+from serving.generator.native.layout import BLOCK, BYTE_INPUTS, COLUMNS, ZERO_POINT, Matrix, Weights
+from serving.generator.native.processor import processor_can
 
 _MASKS = "/model/attn_mask_reformat/"   # nodes that say how long each row is
 _HEAD_NORM = "SimplifiedLayerNormalization"
@@ -42,11 +42,22 @@ _FIRST_NORM = "/model/layers.0/input_layernorm/LayerNorm"
 _CODES_SCALE = "/columns/activation_scale"
 
 
-def pack_weights(model_file: Path) -> Weights | None:
-    """Return a graph's weights as our code reads them, None where the graph is of another kind.
+def read_weights(model_file: Path) -> Weights | None:
+    """Return a graph's weights as our code reads them, None where this processor or the graph is of another kind.
 
-    Raises OSError, or what onnx raises, where the file or its weights cannot be read.
+    Raises VersionLoadError where the graph cannot be read.
     """
+    if not processor_can():
+        return None
+    try:
+        return _pack(model_file)
+    except MemoryError as error:
+        raise VersionLoadError(f"{model_file} cannot be opened: {OUT_OF_MEMORY}; unload other models") from error
+    except Exception as error:  # What onnx and protobuf raise has no common base.
+        raise VersionLoadError(f"{model_file} cannot be opened: {error}") from error
+
+
+def _pack(model_file: Path) -> Weights | None:
     graph = Graph(model_file, ignored=_MASKS)
     layers = [f"model.layers.{layer}" for layer in range(_count_layers(graph))]
     kind = _kind_of(graph, len(layers))

@@ -4,11 +4,11 @@ The instruction is VPDPBUSD of 512 bits: four products of an unsigned and a sign
 (source: Intel's intrinsics guide, _mm512_dpbusd_epi32).
 """
 
-import llvmlite.binding
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from serving.generator.native.layout import BYTE_INPUTS
 from serving.generator.native.vectors import (
     FLOAT,
     FLOATS,
@@ -28,17 +28,10 @@ from serving.generator.native.vectors import (
 )
 
 MOST_ROWS = 8       # that are multiplied with what one instruction has loaded
-BYTE_INPUTS = 4     # inputs that one instruction adds up for each column
-_FEATURE = "avx512vnni"
 _INSTRUCTION = "llvm.x86.avx512.vpdpbusd.512"
 # How far ahead codes are asked for, into the second cache. With few rows the processor keeps up by itself.
 _AHEAD_BYTES = 8192
 _ROWS_TO_FETCH_FOR = 5
-
-
-def processor_can() -> bool:
-    """Return whether this processor has the instruction."""
-    return bool(llvmlite.binding.get_host_cpu_features().get(_FEATURE))
 
 
 @intrinsic

@@ -8,29 +8,22 @@ import threading
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from export.contract import OUT_OF_MEMORY
-from serving.errors import VersionLoadError
 from serving.generator.native.attention import MOST_QUERIES
 from serving.generator.native.decoder_step import (
     Caches,
     Meeting,
     Rows,
     Scratch,
-    Weights,
     ask_for_step,
     end_threads,
     operators,
     take_part,
 )
-from serving.generator.native.operators import BLOCK
-from serving.generator.native.packing import pack_weights
-from serving.generator.native.products import processor_can
-from serving.generator.native.vectors import COLUMNS
+from serving.generator.native.layout import BLOCK, COLUMNS, Matrix, Weights
 
 _PROMPT_ROWS = 64   # of a prompt that are computed at once; reading the weights is next to nothing then
 _LOOKS_PER_US = 50  # that a thread takes to see whether another has come
@@ -79,22 +72,6 @@ class NativeDecoder:
     def new_session(self, slots: int, context_tokens: int) -> "NativeSession":
         """Return empty slots; raises MemoryError."""
         return NativeSession(self, slots, context_tokens)
-
-
-def open_native(model_file: Path, threads: int, spin_us: int) -> NativeDecoder | None:
-    """Read a graph for our code; None where this processor or the graph is of another kind.
-
-    Raises VersionLoadError when the graph cannot be read.
-    """
-    if not processor_can():
-        return None
-    try:
-        weights = pack_weights(model_file)
-    except MemoryError as error:
-        raise VersionLoadError(f"{model_file} cannot be opened: {OUT_OF_MEMORY}; unload other models") from error
-    except Exception as error:  # What onnx and protobuf raise has no common base.
-        raise VersionLoadError(f"{model_file} cannot be opened: {error}") from error
-    return None if weights is None else NativeDecoder(weights, threads, spin_us)
 
 
 class NativeSession:
@@ -209,6 +186,6 @@ def _make_scratch(decoder: NativeDecoder, rows: int, context_tokens: int) -> Scr
         logits=floats(rows, decoder.vocab_size))
 
 
-def _columns(matrices) -> int:
+def _columns(matrices: Matrix) -> int:
     _, groups, _, columns, _ = matrices.groups.shape
     return groups * columns

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from llvmlite import ir
 
-COLUMNS = 16                # numbers in a vector
+from serving.generator.native.layout import COLUMNS
+
 INT, LONG, FLOAT, HALF = ir.IntType(32), ir.IntType(64), ir.FloatType(), ir.HalfType()
 INTS, FLOATS, HALVES = (ir.VectorType(kind, COLUMNS) for kind in (INT, FLOAT, HALF))
 VECTOR_BYTES, HALVES_BYTES = 4 * COLUMNS, 2 * COLUMNS

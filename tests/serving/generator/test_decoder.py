@@ -5,8 +5,8 @@ import pytest
 
 from export.contract import MODEL_FILE
 from serving.generator.decoder import open_decoder
-from serving.generator.native import session as native_session
-from serving.generator.native.products import processor_can
+from serving.generator.native import packing
+from serving.generator.native.processor import processor_can
 
 
 def test_a_graph_that_is_not_ours_is_left_to_onnx_runtime(tiny_version):
@@ -17,7 +17,7 @@ def test_a_graph_that_is_not_ours_is_left_to_onnx_runtime(tiny_version):
 def test_ours_is_left_to_it_where_it_is_asked_for_or_the_processor_cannot(int8_graph, monkeypatch):
     graph = int8_graph("llama")
     ours, asked_for = open_decoder(graph, 1, 0, native=True), open_decoder(graph, 1, 0, native=False)
-    monkeypatch.setattr(native_session, "processor_can", lambda: False)
+    monkeypatch.setattr(packing, "processor_can", lambda: False)
     without = open_decoder(graph, 1, 0, native=True)
     assert (ours.engine, asked_for.engine, without.engine) == ("machine code of ours", "ONNX Runtime", "ONNX Runtime")
     assert ours.vocab_size == asked_for.vocab_size

@@ -6,7 +6,7 @@ import pytest
 from export.contract import MODEL_FILE
 from serving.generator.decoder import open_decoder
 from serving.generator.events import GenerationRequest
-from serving.generator.native.products import processor_can
+from serving.generator.native.processor import processor_can
 from serving.generator.sampling_parameters import parse_sampling_parameters
 from serving.generator.sequence import Sequence
 from serving.generator.slots import SlotTable

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.generator.native.products import processor_can
+from serving.generator.native.processor import processor_can
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

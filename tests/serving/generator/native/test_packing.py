@@ -5,7 +5,8 @@ import onnx
 import pytest
 from onnx import helper
 
-from serving.generator.native.packing import pack_matrix, pack_weights
+from serving.errors import VersionLoadError
+from serving.generator.native.packing import pack_matrix, read_weights
 
 
 def test_a_packed_matrix_holds_every_code_where_its_instruction_looks_for_it():
@@ -22,14 +23,14 @@ def test_a_packed_matrix_holds_every_code_where_its_instruction_looks_for_it():
 
 @pytest.mark.parametrize("family", ["llama", "qwen2", "qwen3"])
 def test_an_int8_export_is_packed(int8_graph, family):
-    weights = pack_weights(int8_graph(family))
+    weights = read_weights(int8_graph(family))
     assert weights.attention_biases.any() == (family == "qwen2")
     assert weights.head_gains.shape == (2, 2 if family == "qwen3" else 0, 32 if family == "qwen3" else 16)
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
 def test_a_float32_graph_is_not(float32_graph, family):
-    assert pack_weights(float32_graph(family)) is None
+    assert read_weights(float32_graph(family)) is None
 
 
 def edited(graph, folder, edit):
@@ -60,5 +61,11 @@ ATTENTION = "/model/layers.1/attn/GroupQueryAttention"
     lambda nodes, model: model.graph.node.append(helper.make_node("Identity", ["x"], ["y"], name="/model/other")),
 ], ids=["softcap", "scale", "window", "new attribute", "blocks", "activation", "a node less", "a node more"])
 def test_a_graph_that_computes_anything_else_is_left_alone(int8_graph, tmp_path, edit):
-    assert pack_weights(edited(int8_graph("llama"), tmp_path, lambda nodes, model: None)) is not None
-    assert pack_weights(edited(int8_graph("llama"), tmp_path, edit)) is None
+    assert read_weights(edited(int8_graph("llama"), tmp_path, lambda nodes, model: None)) is not None
+    assert read_weights(edited(int8_graph("llama"), tmp_path, edit)) is None
+
+
+def test_a_graph_that_cannot_be_read_is_refused_by_name(tmp_path):
+    (tmp_path / "model.onnx").write_bytes(b"not a graph")
+    with pytest.raises(VersionLoadError, match=r"model\.onnx cannot be opened"):
+        read_weights(tmp_path / "model.onnx")

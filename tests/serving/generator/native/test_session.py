@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from serving.decode import GraphRow
-from serving.errors import VersionLoadError
-from serving.generator.native.session import open_native
+from serving.generator.native.packing import read_weights
+from serving.generator.native.session import NativeDecoder
 
 TOKENS = [int(token) for token in np.random.default_rng(0).integers(5, 300, 100)]
 FAMILIES = ["llama", "qwen2", "qwen3"]   # plain, with biases, with norms of heads
@@ -23,7 +23,7 @@ def graph(request, int8_graph):
 
 
 def decoder_of(graph, threads=2):
-    return open_native(graph, threads, spin_us=50)
+    return NativeDecoder(read_weights(graph), threads, spin_us=50)
 
 
 def test_the_logits_are_onnx_runtimes_up_to_what_rounding_to_8_bits_leaves(graph, float32_graph, request):
@@ -98,9 +98,3 @@ def test_the_threads_of_a_session_end_with_it(int8_graph):
     while threading.active_count() > before:
         assert time.monotonic() < deadline
         time.sleep(0.01)
-
-
-def test_a_graph_that_cannot_be_read_is_refused_by_name(tmp_path):
-    (tmp_path / "model.onnx").write_bytes(b"not a graph")
-    with pytest.raises(VersionLoadError, match=r"model\.onnx cannot be opened"):
-        open_native(tmp_path / "model.onnx", 1, 0)
