@@ -18,8 +18,8 @@ import onnxruntime as ort
 
 from export.contract import LOGITS_FROM, MODEL_FILE
 from serving.cores import available_cores
+from serving.generator.native.layout import Weights
 from serving.generator.native.packing import read_weights
-from serving.generator.native.session import NativeDecoder
 
 _CPU = "CPUExecutionProvider"
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
@@ -74,8 +74,9 @@ class GraphRow:
 class NativeRow:
     """A row that our machine code computes."""
 
-    def __init__(self, decoder: NativeDecoder, longest: int) -> None:
-        self._session = decoder.new_session(1, longest)
+    def __init__(self, weights: Weights, longest: int) -> None:
+        from serving.generator.native.session import NativeDecoder
+        self._session = NativeDecoder(weights, available_cores(), spin_us=0).new_session(1, longest)
         self.reset()
 
     def reset(self) -> None:
@@ -106,7 +107,7 @@ def open_row(model_file: Path, longest: int, provider: str = _CPU) -> Row:
     weights = read_weights(model_file) if provider == _CPU else None
     if weights is None:
         return GraphRow(model_file, provider)
-    return NativeRow(NativeDecoder(weights, available_cores(), spin_us=0), longest)
+    return NativeRow(weights, longest)
 
 
 def continue_greedily(row: Row, token_ids: list[int], count: int) -> list[int]:

@@ -142,12 +142,13 @@ class Engine:
 
         Where memory ran out only the youngest goes, which makes the next step smaller.
         """
-        if is_out_of_memory(error):
+        lacks_memory = is_out_of_memory(error)
+        if lacks_memory:
             running = [max(running, key=lambda sequence: sequence.arrived_s)]
-        else:
-            self._slots.forget()
         for sequence in running:
             self._end(sequence, FAILED, _failure("the next token", error))
+        if not lacks_memory:
+            self._slots.forget()
 
     def _advance(self, sequence: Sequence, logits) -> GenerationEvent | None:
         """Choose the next token of a sequence; returns what is to be told of it, None where nothing is, or no more."""

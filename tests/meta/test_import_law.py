@@ -59,6 +59,7 @@ LAZY_IMPORT_EXEMPTIONS = {
     "conch/commands/export.py": "torch takes seconds; --help, --if-missing and a wrong option should not wait for it",
     "conch/commands/tuning.py": "torch takes seconds; a start that finds the model trained should not wait for it",
     "serving/generator/decoder.py": "numba takes half a second and 60 MB, and most decoders do without it",
+    "serving/decode.py": "as the one before: the gate of every decoder runs it",
     "serving/encoder/engine.py": "imports the one engine that the manifest names; the other may not be installed",
 }
 

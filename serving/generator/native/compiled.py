@@ -6,6 +6,7 @@ any of our files is another.
 
 import hashlib
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +26,13 @@ def compiled(function: Callable) -> Callable:
         return numba.njit(**OPTIONS)(function)
     numba.config.CACHE_DIR = str(folder)
     return numba.njit(cache=True, **OPTIONS)(function)
+
+
+def forget() -> None:
+    """Remove what is kept, because it is damaged or could not be written whole."""
+    folder = _folder()
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _folder() -> Path | None:

@@ -26,13 +26,14 @@ from serving.generator.native.operators import (
 from serving.generator.native.threads import count_up, take, wait_for
 
 _OPERATORS = 6   # of a layer, after which threads meet
+NO_MORE = -1     # rows: the threads are not needed any longer
 _TURNS = 8       # in which a thread takes its share of an operator, about
 
 
 class Rows(NamedTuple):
     """What to compute: a row is a token of a slot at a position. Those of one slot follow each other."""
 
-    counts: np.ndarray            # int64 [2]: rows, and from which of them on logits are wanted; no rows: threads end
+    counts: np.ndarray            # int64 [2]: rows, and from which of them on logits are wanted; NO_MORE: threads end
     tokens: np.ndarray            # int64 [rows]
     slots: np.ndarray
     positions: np.ndarray
@@ -79,11 +80,11 @@ class Caches(NamedTuple):
 
 @compiled
 def take_part(thread, threads, rows, weights, scratch, caches, meeting):
-    """Compute as one of several threads whenever a step is asked for, sleep meanwhile; return when it has no rows."""
+    """Compute as one of several threads whenever a step is asked for, and sleep meanwhile; return at NO_MORE rows."""
     orders, finished = meeting.orders.ctypes.data, meeting.finished.ctypes.data
     done = 0
     wait_for(orders, 1, 0)
-    while rows.counts[0] > 0:
+    while rows.counts[0] != NO_MORE:
         _compute(thread, threads, done, rows, weights, scratch, caches, meeting)
         done += 1
         if thread == 0:
@@ -105,7 +106,7 @@ def ask_for_step(done, meeting):
 @compiled
 def end_threads(rows, meeting):
     """Let all threads return."""
-    rows.counts[0] = 0
+    rows.counts[0] = NO_MORE
     count_up(meeting.orders.ctypes.data)
 
 

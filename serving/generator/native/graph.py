@@ -26,10 +26,18 @@ class Graph:
         """The operators of all nodes by name."""
         return {name: node.op_type for name, node in self._nodes.items()}
 
+    def nodes(self, operator: str) -> list[str]:
+        """Return the names of the nodes of one operator."""
+        return [name for name, node in self._nodes.items() if node.op_type == operator]
+
     @property
     def weights(self) -> list[str]:
         """The names of all weights."""
         return list(self._weights)
+
+    def inputs(self, node: str) -> list[str]:
+        """Return the names of what a node reads."""
+        return list(self._nodes[node].input)
 
     def attributes(self, node: str) -> dict:
         """Return the attributes of a node."""

@@ -18,7 +18,8 @@ _LOWEST, _HIGHEST = np.float32(0.5), np.float32(255.5)
 _LOG2_E, _LN_2 = np.float32(1.4426950408889634), np.float32(0.6931471805599453)
 _FACTORS = tuple(np.float32(1 / factor) for factor in (720, 120, 24, 6, 2, 1))  # of the exponential's Taylor series
 _SMALLEST_EXPONENT = np.float32(-87)   # below, float32 has no normal number
-# No order of sums that would keep numbers out of vectors; what is no number stays none.
+# No order of sums that would keep numbers out of vectors, and no care for what is no number: codes hide it, as ONNX
+# Runtime's do.
 _COMPILED = {**OPTIONS, "fastmath": {"nnan", "reassoc", "nsz", "arcp", "contract"}}
 
 

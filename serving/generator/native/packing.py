@@ -1,7 +1,8 @@
 """Packs the weights of an int8 decoder's graph for our code, if the graph is of the kind that our code computes.
 
 That kind is what the export makes of Llama, Qwen2 and Qwen3 (export.decoder_quantization, `rotated`). It is known by
-the names and operators of its nodes, all of them: a graph with one that is not expected is left to ONNX Runtime.
+the names and operators of its nodes, all of them, and by their attributes, scales and zero points: a graph with one
+that is not expected is left to ONNX Runtime. How nodes are wired is taken for what their names say.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,12 +35,14 @@ _LAYER = {
     "mlp/Mul": "Mul", "mlp/down_proj/MatMul_Q8": "MatMulNBits",
 }
 # What our attention does; an attribute that is not among these says something that it does not know.
-_ATTENTION = {"do_rotary": 1, "rotary_interleaved": 0, "rotary_embedding_dim": 0, "local_window_size": -1, "softcap": 0,
+_ATTENTION = {"rotary_interleaved": 0, "rotary_embedding_dim": 0, "local_window_size": -1, "softcap": 0,
               "smooth_softmax": 0, "qk_output": 0}
-_ATTENTION_SHAPE = {"num_heads", "kv_num_heads", "scale"}
+_ATTENTION_SHAPE = {"num_heads", "kv_num_heads", "scale", "do_rotary"}
+_NORMS = {"SimplifiedLayerNormalization", "SkipSimplifiedLayerNormalization"}
 _FIRST_ATTENTION = "/model/layers.0/attn/GroupQueryAttention"
 _FIRST_NORM = "/model/layers.0/input_layernorm/LayerNorm"
-_CODES_SCALE = "/columns/activation_scale"
+# Of the codes of what norms give, everywhere.
+_CODES_SCALE, _CODES_ZERO = "/columns/activation_scale", "/columns/activation_zero_point"
 
 
 def read_weights(model_file: Path) -> Weights | None:
@@ -99,12 +102,12 @@ def _kind_of(graph: Graph, layers: int) -> dict[str, str] | None:
     """Return the kind of attention that a graph has, None where any of its nodes or shapes is not what we compute."""
     for kind in (_PLAIN, _BIASED, _NORMED):
         if graph.operators == _operators(kind, layers):
-            return kind if _has_our_shapes(graph) else None
+            return kind if _has_our_shapes(graph) and _has_our_codes(graph) else None
     return None
 
 
 def _count_layers(graph: Graph) -> int:
-    return list(graph.operators.values()).count("GroupQueryAttention")
+    return len(graph.nodes("GroupQueryAttention"))
 
 
 def _head_dim(graph: Graph) -> int:
@@ -128,17 +131,32 @@ def _operators(kind: dict[str, str], layers: int) -> dict[str, str]:
 
 def _has_our_shapes(graph: Graph) -> bool:
     head_dim = _head_dim(graph)
-    attention = [graph.attributes(name) for name, operator in graph.operators.items()
-                 if operator == "GroupQueryAttention"]
-    blocks = [graph.attributes(name) for name, operator in graph.operators.items() if operator == "MatMulNBits"]
+    attention = [graph.attributes(name) for name in graph.nodes("GroupQueryAttention")]
+    blocks = [graph.attributes(name) for name in graph.nodes("MatMulNBits")]
+    outputs = [graph.attributes(name)["K"] for name in graph.nodes("MatMulNBits") if "/attn/" in name]
+    vocabulary, hidden = graph.shape("model.embed_tokens.weight_Q8")
     columns = [graph.shape(name) for name in graph.weights if name.endswith("_columns")]
     return (head_dim % COLUMNS == 0
             and all(set(item) <= {*_ATTENTION, *_ATTENTION_SHAPE} for item in attention)
             and all(item.get(key, value) == value for item in attention for key, value in _ATTENTION.items())
-            and all(abs(item["scale"] * head_dim ** 0.5 - 1) < 1e-5 for item in attention)
+            and all(item.get("do_rotary") == 1 for item in attention)
+            and all(abs(item.get("scale", head_dim ** -0.5) * head_dim ** 0.5 - 1) < 1e-5 for item in attention)
+            and all(item["num_heads"] * head_dim == width for item, width in zip(attention, outputs, strict=True))
+            and graph.shape("lm_head.MatMul.weight_columns") == [hidden, vocabulary]
+            and len({graph.attributes(name).get("epsilon") for kind in _NORMS for name in graph.nodes(kind)}) == 1
             and all(item["block_size"] == BLOCK and item["K"] % BLOCK == 0 and item["N"] % COLUMNS == 0
                     for item in blocks)
             and all(inputs % BYTE_INPUTS == 0 and outputs % COLUMNS == 0 for inputs, outputs in columns))
+
+
+def _has_our_codes(graph: Graph) -> bool:
+    """Return whether all codes have the scales and the zero points that our code takes for granted."""
+    norms = [_CODES_SCALE, _CODES_ZERO]
+    blocks = [*graph.nodes("MatMulNBits"), *graph.nodes("GatherBlockQuantized")]
+    return (all(graph.inputs(name)[1:] == norms for name in graph.nodes("QuantizeLinear"))
+            and all(graph.inputs(name)[2::2] == norms for name in graph.nodes("MatMulIntegerToFloat"))
+            and all(len(graph.inputs(name)) == 3 and graph.attributes(name)["bits"] == 8 for name in blocks)
+            and graph.weight(_CODES_ZERO) == ZERO_POINT)
 
 
 def _of_layers(layers: Sequence[str], pack: Callable[[str], Matrix]) -> Matrix:

@@ -3,6 +3,7 @@
 Rows are computed one like the other, so a prompt gives the same in chunks of any size, and a row in any company.
 """
 
+import contextlib
 import os
 import threading
 import weakref
@@ -12,8 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from serving.errors import VersionLoadError
 from serving.generator.native.attention import MOST_QUERIES
+from serving.generator.native.compiled import forget
 from serving.generator.native.decoder_step import (
+    NO_MORE,
     Caches,
     Meeting,
     Rows,
@@ -70,7 +74,10 @@ class NativeDecoder:
         return len(self.weights.embedding)
 
     def new_session(self, slots: int, context_tokens: int) -> "NativeSession":
-        """Return empty slots; raises MemoryError."""
+        """Return empty slots; raises MemoryError, VersionLoadError for a context beyond the graph's positions."""
+        if context_tokens > len(self.weights.cosines):
+            raise VersionLoadError(f"the graph knows {len(self.weights.cosines)} positions, and context_tokens is "
+                                   f"{context_tokens}; set it lower in config.pbtxt")
         return NativeSession(self, slots, context_tokens)
 
 
@@ -88,10 +95,14 @@ class NativeSession:
         self._meeting = Meeting(*np.zeros((3, 2), np.int64), taken, decoder.spin_us * _LOOKS_PER_US)
         self._steps = 0
         job = self._rows, decoder.weights, self._scratch, self._caches, self._meeting
-        for thread in range(decoder.threads):
-            threading.Thread(target=_compute_steps, args=(thread, decoder.threads, *job), name="decoder",
-                             daemon=True).start()
+        _compile(decoder.threads, *job)
         weakref.finalize(self, end_threads, self._rows, self._meeting)
+        try:
+            for thread in range(decoder.threads):
+                threading.Thread(target=_compute_steps, args=(thread, decoder.threads, *job), name="decoder",
+                                 daemon=True).start()
+        except RuntimeError as error:  # Python's word for a limit of threads or of memory.
+            raise MemoryError(str(error)) from error
 
     def prefill(self, slot: int, token_ids: Sequence[int], start: int) -> np.ndarray:
         """Compute tokens `start` and following of a prompt into a slot; returns the logits after the last, [vocab]."""
@@ -104,8 +115,9 @@ class NativeSession:
         """Compute tokens as `prefill` does; returns the logits after each, float32 [tokens, vocab]."""
         found = []
         for first in range(0, len(token_ids), _PROMPT_ROWS):
-            self._fill(slot, token_ids[first:first + _PROMPT_ROWS], start + first, first_logits=0)
-            found.append(self._scratch.logits[:len(token_ids) - first].copy())
+            piece = token_ids[first:first + _PROMPT_ROWS]
+            self._fill(slot, piece, start + first, first_logits=0)
+            found.append(self._scratch.logits[:len(piece)].copy())
         return np.concatenate(found)
 
     def decode(self, token_ids: Sequence[int], lengths: Sequence[int]) -> np.ndarray:
@@ -130,7 +142,7 @@ class NativeSession:
             cache[:, other, :, :held] = kept
 
     def trim(self) -> None:
-        """Give back nothing: all work memory is of one size and was taken at the start."""
+        """Give back nothing: work memory is of one size, and used again."""
 
     def _fill(self, slot: int, token_ids: Sequence[int], start: int, first_logits: int) -> None:
         positions = range(start, start + len(token_ids))
@@ -149,6 +161,26 @@ class NativeSession:
         return (self._caches.keys, -(-tokens // COLUMNS)), (self._caches.values, tokens)
 
 
+def _compile(threads: int, rows: Rows, weights: Weights, scratch: Scratch, caches: Caches, meeting: Meeting) -> None:
+    """Compile everything for what it will be called with, before a thread could fail to and leave others waiting.
+
+    Raises VersionLoadError where it cannot be compiled; what is kept of it and damaged is compiled again.
+    """
+    nobody = rows._replace(counts=np.full_like(rows.counts, NO_MORE))
+    alone = meeting._replace(orders=np.array([1, 0]), finished=np.array([1, 0]))   # reached, and nobody sleeps
+    for is_last in (False, True):
+        try:
+            take_part(0, threads, nobody, weights, scratch, caches, alone)
+            ask_for_step(0, alone)
+            end_threads(nobody, alone)
+            return
+        except Exception as error:  # numba's, LLVM's, pickle's and the disk's have no common base.
+            if is_last:
+                raise VersionLoadError(f"our machine code cannot be compiled: {error}; set native to 0 in "
+                                       "config.pbtxt") from error
+            forget()
+
+
 def _compute_steps(thread: int, threads: int, *job: NamedTuple) -> None:
     """Compute as one of several threads, on a core of its own where there are as many of both.
 
@@ -156,7 +188,8 @@ def _compute_steps(thread: int, threads: int, *job: NamedTuple) -> None:
     """
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) == threads:
-        os.sched_setaffinity(0, {cores[thread]})
+        with contextlib.suppress(OSError):  # Some sandboxes forbid it, and cores may have gone since.
+            os.sched_setaffinity(0, {cores[thread]})
     take_part(thread, threads, *job)
 
 

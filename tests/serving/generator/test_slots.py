@@ -6,7 +6,10 @@ import pytest
 from export.contract import MODEL_FILE
 from serving.generator.decoder import open_decoder
 from serving.generator.events import GenerationRequest
+from serving.generator.generator import TextGenerator
+from serving.generator.limits import EngineSettings
 from serving.generator.native.processor import processor_can
+from serving.generator.native.session import NativeSession
 from serving.generator.sampling_parameters import parse_sampling_parameters
 from serving.generator.sequence import Sequence
 from serving.generator.slots import SlotTable
@@ -50,3 +53,23 @@ def test_a_conversation_goes_on_from_all_that_is_exact_as_if_it_were_new(version
     conversation, held = [*PROMPT, *first, *QUESTION], len(PROMPT) + session.is_exact * (ANSWER_TOKENS - 1)
     assert answer(table, vocabulary, conversation) == (answer(fresh, vocabulary, conversation)[0], held)
     assert answer(table, vocabulary, PROMPT)[0] == first
+
+
+@pytest.mark.skipif(not processor_can(), reason="the processor has no AVX-512 VNNI")
+def test_nothing_is_kept_of_those_whom_a_failed_step_ended(int8_graph, tmp_path, monkeypatch):
+    version = write_int8_version(tmp_path / "int8" / "1", int8_graph("llama"))
+    generator = TextGenerator.load(version, EngineSettings(), threads=1)
+    decode, steps = NativeSession.decode, []
+
+    def fail_in_the_third(session, *arguments):
+        steps.append(arguments)
+        return decode(session, *arguments) if len(steps) != 3 else 1 / 0
+
+    monkeypatch.setattr(NativeSession, "decode", fail_in_the_third)
+    prompt, asked = "the model server answers each question", {"temperature": 0, "ignore_eos": True, "max_tokens": 8}
+    assert "division by zero" in str(list(generator.generate(prompt, asked))[-1].error)
+    assert list(generator.generate(prompt, asked))[-1].finish_reason == "length"
+    assert generator.statistics.reused_tokens == 0
+    list(generator.generate(prompt, asked))
+    assert generator.statistics.reused_tokens > 0
+    generator.close()

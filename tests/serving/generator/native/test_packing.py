@@ -47,6 +47,16 @@ def set_attribute(node, name, value):
     node.attribute.extend([*kept, helper.make_attribute(name, value)])
 
 
+def drop_attribute(node, name):
+    kept = [item for item in node.attribute if item.name != name]
+    del node.attribute[:]
+    node.attribute.extend(kept)
+
+
+def set_input(node, place, name):
+    node.input[place] = name
+
+
 ATTENTION = "/model/layers.1/attn/GroupQueryAttention"
 
 
@@ -55,11 +65,17 @@ ATTENTION = "/model/layers.1/attn/GroupQueryAttention"
     lambda nodes, model: set_attribute(nodes[ATTENTION], "scale", 0.5),
     lambda nodes, model: set_attribute(nodes[ATTENTION], "local_window_size", 64),
     lambda nodes, model: set_attribute(nodes[ATTENTION], "something_new", 1),
+    lambda nodes, model: drop_attribute(nodes[ATTENTION], "do_rotary"),
+    lambda nodes, model: set_attribute(nodes["/model/layers.1/post_attention_layernorm/SkipLayerNorm"], "epsilon", 0.1),
+    lambda nodes, model: nodes["/model/layers.0/mlp/down_proj/MatMul_Q8"].input.append("zero_points"),
+    lambda nodes, model: nodes["/model/embed_tokens/Gather"].input.append("zero_points"),
+    lambda nodes, model: set_input(nodes["/lm_head/MatMul"], 2, "another scale"),
     lambda nodes, model: set_attribute(nodes["/model/layers.0/mlp/down_proj/MatMul_Q8"], "block_size", 32),
     lambda nodes, model: setattr(nodes["/model/layers.0/mlp/act_fn/Sigmoid"], "op_type", "Tanh"),
     lambda nodes, model: model.graph.node.remove(nodes["/model/layers.1/mlp/Mul"]),
     lambda nodes, model: model.graph.node.append(helper.make_node("Identity", ["x"], ["y"], name="/model/other")),
-], ids=["softcap", "scale", "window", "new attribute", "blocks", "activation", "a node less", "a node more"])
+], ids=["softcap", "scale", "window", "new attribute", "no rotation", "epsilon", "zero points", "embedding",
+        "scale of codes", "blocks", "activation", "a node less", "a node more"])
 def test_a_graph_that_computes_anything_else_is_left_alone(int8_graph, tmp_path, edit):
     assert read_weights(edited(int8_graph("llama"), tmp_path, lambda nodes, model: None)) is not None
     assert read_weights(edited(int8_graph("llama"), tmp_path, edit)) is None

@@ -2,6 +2,8 @@
 
 import gc
 import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 
 from serving.decode import GraphRow
+from serving.errors import VersionLoadError
 from serving.generator.native.packing import read_weights
 from serving.generator.native.session import NativeDecoder
 
@@ -87,14 +90,70 @@ def test_a_decoder_says_what_it_needs_room_for(int8_graph):
 
 
 def test_the_threads_of_a_session_end_with_it(int8_graph):
-    before, cores = threading.active_count(), os.sched_getaffinity(0)
+    before, cores = set(threading.enumerate()), os.sched_getaffinity(0)
     session = decoder_of(int8_graph("llama"), threads=3).new_session(1, 64)
     session.prefill(0, TOKENS[:5], 0)
-    assert threading.active_count() == before + 3
+    assert len(set(threading.enumerate()) - before) == 3
     assert os.sched_getaffinity(0) == cores   # Only they keep to a core.
     del session
     gc.collect()
     deadline = time.monotonic() + 10
-    while threading.active_count() > before:
+    while set(threading.enumerate()) - before:
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_each_thread_keeps_to_a_core_where_there_are_as_many(int8_graph):
+    cores = sorted(os.sched_getaffinity(0))
+    before = set(threading.enumerate())
+    session = decoder_of(int8_graph("llama"), threads=len(cores)).new_session(1, 64)
+    session.prefill(0, TOKENS[:5], 0)
+    threads = sorted(set(threading.enumerate()) - before, key=lambda thread: thread.native_id)
+    assert [os.sched_getaffinity(thread.native_id) for thread in threads] == [{core} for core in cores]
+
+
+def test_more_tokens_than_are_computed_at_once_are_read_in_pieces_with_many_slots(int8_graph):
+    few, many = (decoder_of(int8_graph("llama")).new_session(slots, 256).read(0, TOKENS + TOKENS[:80], 0)
+                 for slots in (1, 100))
+    assert few.shape == (180, 320)
+    assert np.array_equal(few, many)
+
+
+def test_a_context_beyond_the_graphs_positions_is_refused(int8_graph):
+    with pytest.raises(VersionLoadError, match=r"knows 256 positions, and context_tokens is 300"):
+        decoder_of(int8_graph("llama")).new_session(1, 300)
+
+
+def test_kept_machine_code_that_is_damaged_is_compiled_again(int8_graph, tmp_path):
+    """In a process of its own, whose machine code nobody else needs."""
+    program = ("import sys; from pathlib import Path; "
+               "from serving.generator.native.packing import read_weights; "
+               "from serving.generator.native.session import NativeDecoder; "
+               "session = NativeDecoder(read_weights(Path(sys.argv[1])), 2, 0).new_session(1, 64); "
+               "print(int(session.prefill(0, [5, 9, 3], 0).argmax()))")
+    answers = []
+    for _ in range(2):
+        run = subprocess.run([sys.executable, "-c", program, str(int8_graph("llama"))], capture_output=True, text=True,
+                             env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}, check=True, timeout=300)
+        answers.append(run.stdout)
+        for file in tmp_path.rglob("*.nb?"):
+            file.write_bytes(file.read_bytes()[:20])
+    assert answers[0] == answers[1]
+
+
+def test_a_thread_that_cannot_be_started_is_a_lack_of_memory_and_leaves_none(int8_graph, monkeypatch):
+    decoder, before, start = decoder_of(int8_graph("llama")), set(threading.enumerate()), threading.Thread.start
+    started = []
+
+    def fail_after_one(thread):
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", fail_after_one)
+    with pytest.raises(MemoryError, match="can't start new thread"):
+        decoder.new_session(1, 64)
+    gc.collect()
+    started[0].join(timeout=10)
+    assert not set(threading.enumerate()) - before
