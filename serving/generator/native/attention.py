@@ -76,9 +76,7 @@ def _emit_scores(builder: ir.IRBuilder, count: int, queries, query_stride, keys,
                 for offset in offsets:
                     fetch(builder, builder.add(ahead, offset))
                 columns = [load_halves(builder, builder.add(keys, offset)) for offset in offsets]
-                numbers = [spread(builder, load(builder, at(builder, row, place, 4), FLOAT), FLOATS) for row in rows]
-                return [multiply_add(builder, number, column, total) for (column, number), total in zip(
-                    [(column, number) for column in columns for number in numbers], sums, strict=True)]
+                return _add_products(builder, columns, rows, place, sums)
 
             sums = repeat(builder, LONG(0), width, 1, add, together * count)
             for part in range(together):
@@ -104,9 +102,7 @@ def _emit_mix(builder: ir.IRBuilder, count: int, weights, weight_stride, values,
                 for offset in offsets[::2]:   # Two are a line of the cache.
                     fetch(builder, builder.add(ahead, offset))
                 columns = [load_halves(builder, builder.add(values, offset)) for offset in offsets]
-                numbers = [spread(builder, load(builder, at(builder, row, token, 4), FLOAT), FLOATS) for row in rows]
-                return [multiply_add(builder, number, column, total) for (column, number), total in zip(
-                    [(column, number) for column in columns for number in numbers], sums, strict=True)]
+                return _add_products(builder, columns, rows, token, sums)
 
             sums = repeat(builder, LONG(0), tokens, 1, add, together * count)
             for part in range(together):
@@ -119,6 +115,14 @@ def _emit_mix(builder: ir.IRBuilder, count: int, weights, weight_stride, values,
     row_bytes = builder.mul(width, LONG(HALVES_BYTES // COLUMNS))
     rows = [builder.add(weights, builder.mul(weight_stride, LONG(row))) for row in range(count)]
     _in_runs(builder, builder.sdiv(width, LONG(COLUMNS)), _COLUMNS_AT_ONCE, of_columns)
+
+
+def _add_products(builder: ir.IRBuilder, columns: list[ir.Value], rows: list[ir.Value], place: ir.Value,
+                  sums: list[ir.Value]) -> list[ir.Value]:
+    """Return the sums, of each column all rows, with the column times the number that the row has at a place added."""
+    numbers = [spread(builder, load(builder, at(builder, row, place, 4), FLOAT), FLOATS) for row in rows]
+    pairs = [(column, number) for column in columns for number in numbers]
+    return [multiply_add(builder, number, column, total) for (column, number), total in zip(pairs, sums, strict=True)]
 
 
 def _in_runs(builder: ir.IRBuilder, count: ir.Value, together: int,

@@ -28,11 +28,15 @@ def compiled(function: Callable) -> Callable:
     return numba.njit(cache=True, **OPTIONS)(function)
 
 
-def forget() -> None:
-    """Remove what is kept, because it is damaged or could not be written whole."""
-    folder = _folder()
-    if folder is not None:
-        shutil.rmtree(folder, ignore_errors=True)
+def call_first(function: Callable, *arguments) -> None:
+    """Call a compiled function for the first time; where what is kept of it is damaged, it is compiled again."""
+    try:
+        function(*arguments)
+    except Exception:  # Of pickle, LLVM or the disk. Whatever remains is raised by the second call.
+        folder = _folder()
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+        function(*arguments)
 
 
 def _folder() -> Path | None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from serving.errors import VersionLoadError
 from serving.generator.native.attention import MOST_QUERIES
-from serving.generator.native.compiled import forget
+from serving.generator.native.compiled import call_first
 from serving.generator.native.decoder_step import (
     NO_MORE,
     Caches,
@@ -164,21 +164,17 @@ class NativeSession:
 def _compile(threads: int, rows: Rows, weights: Weights, scratch: Scratch, caches: Caches, meeting: Meeting) -> None:
     """Compile everything for what it will be called with, before a thread could fail to and leave others waiting.
 
-    Raises VersionLoadError where it cannot be compiled; what is kept of it and damaged is compiled again.
+    Raises VersionLoadError where it cannot be compiled.
     """
     nobody = rows._replace(counts=np.full_like(rows.counts, NO_MORE))
     alone = meeting._replace(orders=np.array([1, 0]), finished=np.array([1, 0]))   # reached, and nobody sleeps
-    for is_last in (False, True):
-        try:
-            take_part(0, threads, nobody, weights, scratch, caches, alone)
-            ask_for_step(0, alone)
-            end_threads(nobody, alone)
-            return
-        except Exception as error:  # numba's, LLVM's, pickle's and the disk's have no common base.
-            if is_last:
-                raise VersionLoadError(f"our machine code cannot be compiled: {error}; set native to 0 in "
-                                       "config.pbtxt") from error
-            forget()
+    try:
+        call_first(take_part, 0, threads, nobody, weights, scratch, caches, alone)
+        call_first(ask_for_step, 0, alone)
+        call_first(end_threads, nobody, alone)
+    except Exception as error:  # numba's and LLVM's have no common base.
+        raise VersionLoadError(f"our machine code cannot be compiled: {error}; set native to 0 in "
+                               "config.pbtxt") from error
 
 
 def _compute_steps(thread: int, threads: int, *job: NamedTuple) -> None:

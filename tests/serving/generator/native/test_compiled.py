@@ -1,7 +1,10 @@
 """Machine code is kept for as long as its sources are what they were."""
 
 import os
+import runpy
+from pickle import UnpicklingError
 
+import numpy as np
 import pytest
 
 from serving.generator.native import compiled
@@ -31,3 +34,22 @@ def test_where_nothing_can_be_written_nothing_is_kept_and_all_is_computed(source
     monkeypatch.setattr(compiled, "_BASE", sources)
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     assert compiled._folder() is None
+
+
+def test_what_is_damaged_is_compiled_again(sources):
+    (sources / "step.py").write_text("def add_to(numbers):\n    numbers[0] += 1\n")
+
+    def load():
+        return compiled.compiled(runpy.run_path(str(sources / "step.py"))["add_to"])
+
+    numbers = np.zeros(1)
+    load()(numbers)
+    files = list((sources / "kept").rglob("*.nb?"))
+    assert len(files) == 2
+    for file in files:
+        file.write_bytes(file.read_bytes()[:20])
+    with pytest.raises((EOFError, UnpicklingError)):
+        load()(numbers)
+    compiled.call_first(load(), numbers)
+    assert numbers[0] == 2
+    assert len(list((sources / "kept").rglob("*.nb?"))) == 2

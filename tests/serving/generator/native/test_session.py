@@ -2,8 +2,6 @@
 
 import gc
 import os
-import subprocess
-import sys
 import threading
 import time
 
@@ -122,23 +120,6 @@ def test_more_tokens_than_are_computed_at_once_are_read_in_pieces_with_many_slot
 def test_a_context_beyond_the_graphs_positions_is_refused(int8_graph):
     with pytest.raises(VersionLoadError, match=r"knows 256 positions, and context_tokens is 300"):
         decoder_of(int8_graph("llama")).new_session(1, 300)
-
-
-def test_kept_machine_code_that_is_damaged_is_compiled_again(int8_graph, tmp_path):
-    """In a process of its own, whose machine code nobody else needs."""
-    program = ("import sys; from pathlib import Path; "
-               "from serving.generator.native.packing import read_weights; "
-               "from serving.generator.native.session import NativeDecoder; "
-               "session = NativeDecoder(read_weights(Path(sys.argv[1])), 2, 0).new_session(1, 64); "
-               "print(int(session.prefill(0, [5, 9, 3], 0).argmax()))")
-    answers = []
-    for _ in range(2):
-        run = subprocess.run([sys.executable, "-c", program, str(int8_graph("llama"))], capture_output=True, text=True,
-                             env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}, check=True, timeout=300)
-        answers.append(run.stdout)
-        for file in tmp_path.rglob("*.nb?"):
-            file.write_bytes(file.read_bytes()[:20])
-    assert answers[0] == answers[1]
 
 
 def test_a_thread_that_cannot_be_started_is_a_lack_of_memory_and_leaves_none(int8_graph, monkeypatch):
