@@ -5,7 +5,9 @@ import json
 import random
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
+from benchmarks.connections import AnswerError
 from benchmarks.generation_client import ANSWER_TIMEOUT_S, MODEL, TritonConnection
 from benchmarks.generation_triton import GenerationTriton
 from export.contract import LOGPROBS_OUTPUT
@@ -57,9 +59,13 @@ def cancel_many(triton: GenerationTriton, count: int) -> dict[str, int]:
 
 def _cancel(triton: GenerationTriton, number: int, pieces: int) -> None:
     connection = TritonConnection(triton.grpc_address)
-    answer = connection.results(_question(number), streams=True, max_tokens=_LEAVERS_TOKENS, ignore_eos=True)
+    key = str(number)
+    answer = connection.results(_question(number), streams=True, key=key, max_tokens=_LEAVERS_TOKENS, ignore_eos=True)
     for _ in range(pieces + 1):
         next(answer)
+    connection.cancel(key)
+    with suppress(AnswerError):
+        list(answer)
     connection.close()
 
 

@@ -19,7 +19,15 @@ from tritonclient.utils import serialize_byte_tensor
 from benchmarks.connections import AnswerError
 from benchmarks.generation_prompts import Prompt
 from benchmarks.generation_results import Stream
-from export.contract import INPUT_TOKENS_OUTPUT, OUTPUT_TOKENS_OUTPUT, PROMPT_INPUT, SAMPLING_INPUT, STREAM_INPUT
+from export.contract import (
+    CANCEL_PARAMETER,
+    INPUT_TOKENS_OUTPUT,
+    KEY_PARAMETER,
+    OUTPUT_TOKENS_OUTPUT,
+    PROMPT_INPUT,
+    SAMPLING_INPUT,
+    STREAM_INPUT,
+)
 
 MODEL = "generator"
 # Sixteen long prompts at eight slots take about a minute; more means that something hangs.
@@ -59,12 +67,20 @@ class TritonConnection:
         counts = [int(result.as_numpy(name)[0]) for name in (INPUT_TOKENS_OUTPUT, OUTPUT_TOKENS_OUTPUT)]
         _check_counts(counts, prompt, tokens)
 
-    def results(self, prompt: str, streams: bool, **sampling) -> Iterator[InferResult]:
-        """Yield each response; whoever leaves early must close the connection."""
-        return map(_result, self._infer(_request(prompt, streams, **sampling), timeout=ANSWER_TIMEOUT_S))
+    def results(self, prompt: str, streams: bool, key: str = "", **sampling) -> Iterator[InferResult]:
+        """Yield each response; raises AnswerError when it was cancelled by its key."""
+        request = _request(prompt, streams, **sampling)
+        request.parameters[KEY_PARAMETER].string_param = key
+        return map(_result, self._infer(request, timeout=ANSWER_TIMEOUT_S))
+
+    def cancel(self, key: str) -> None:
+        """Cancel the request of a key; its results end with an error."""
+        request = ModelInferRequest(model_name=MODEL)
+        request.parameters[CANCEL_PARAMETER].string_param = key
+        list(self._infer(request, timeout=ANSWER_TIMEOUT_S))
 
     def close(self) -> None:
-        """Close the connection, and cancel what still runs on it."""
+        """Close the connection."""
         self._channel.close()
 
 

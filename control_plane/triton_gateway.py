@@ -24,7 +24,7 @@ from control_plane.errors import (
 )
 from control_plane.generation.request import GenerationEvent, GenerationRequest
 from control_plane.triton_config import PLACEMENT_PARAMETER
-from control_plane.triton_generation import StreamBrokenError, stream_generation
+from control_plane.triton_generation import StreamFailedError, stream_generation
 from control_plane.triton_messages import add_texts, new_request, read_output
 from export.contract import (
     EMBEDDING_OUTPUT,
@@ -42,6 +42,9 @@ from export.contract import (
 _GRPC_SECRET_HEADER = f"triton-grpc-protocol-{SECRET_HEADER}"
 # What Triton's Python backend says of a model whose process has died; nothing but a reload brings it back.
 _BROKEN = "Stub process"
+# What Triton says of a model, or of itself, that cannot take a request; a stream's errors have no status.
+_NOT_LOADED = ("unknown model", "no available versions", "not ready", "not at ready state")
+_STOPPING = "Server is stopping"
 # Why a request was not taken although all is well: the generator's own words, and those of Triton's batcher.
 _FULL = (TOO_MANY_WAIT, "Exceeds maximum queue size")
 _LIVE_TIMEOUT_S = 2
@@ -192,8 +195,8 @@ class TritonGateway:
             yield from stream_generation(self._opened(), name, version, request, request_id, timeout_s)
         except grpc.RpcError as error:
             raise self._inference_error(name, _named(error), timeout_s, GenerationError) from error
-        except StreamBrokenError as error:
-            named = InferenceServerException(str(error))
+        except StreamFailedError as error:
+            named = InferenceServerException(error.message, str(error.code))
             raise self._inference_error(name, named, timeout_s, GenerationError) from error
 
     def _index(self):
@@ -240,11 +243,11 @@ class TritonGateway:
             return InsufficientMemoryError(name, message)
         if code == grpc.StatusCode.DEADLINE_EXCEEDED:
             return InferenceTimeoutError(f"model {name!r} did not answer within {timeout_s:g} s")
-        if code == grpc.StatusCode.NOT_FOUND or "not ready" in message or "not at ready state" in message:
+        if code == grpc.StatusCode.NOT_FOUND or any(words in message for words in _NOT_LOADED):
             return ModelNotLoadedError(name)
         if code == grpc.StatusCode.UNAVAILABLE and any(words in message for words in _FULL):
             return OverloadedError(f"model {name!r} at {self.address}: {message}")
-        if code == grpc.StatusCode.UNAVAILABLE:
+        if code == grpc.StatusCode.UNAVAILABLE or _STOPPING in message:
             return self._unreachable(error)
         if _BROKEN in message:
             return BrokenModelError(f"model {name!r} has broken down in Triton at {self.address}: {message}")

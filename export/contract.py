@@ -79,6 +79,11 @@ LOGPROBS_OUTPUT = "logprobs"           # BYTES [1], JSON; [n] when not streamed
 DROPPED_OUTPUT = "num_dropped_messages"  # UINT32, last: messages with "droppable": true that had no room
 INDEX_OUTPUT = "index"                 # INT32: which of the n sequences a streamed response is of
 
+# Request parameters of the text_generator backend; where there is no SAMPLING_INPUT the others are sampling parameters.
+KEY_PARAMETER = "request_key"          # string: a name that only the client knows, by which it may cancel the request
+CANCEL_PARAMETER = "cancel"            # string: the key of a request to cancel; such a request needs no inputs
+ERROR_STATUS_PARAMETER = "error_status"  # bool: errors begin with gRPC's status and ": "; a stream tells none itself
+
 # Optional input of a decoder's graph, int64 [1]: the first token of a run that logits are wanted of; else the last.
 LOGITS_FROM = "logits_from"
 

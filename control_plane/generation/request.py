@@ -20,6 +20,7 @@ class GenerationRequest:
     tools: list[dict] | None = None
     required_tools: tuple[str, ...] = ()  # names of which the answer must call one; empty: as the model likes
     echo: bool = False  # give the prompt back before the answer
+    is_for_vllm: bool = False  # whether NVIDIA's vLLM backend computes it, and not ours
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def request_for_vllm(request: GenerationRequest, manifest: GeneratorManifest,
     """
     sampling = _sampling(request.sampling, manifest)
     if request.messages is None:
-        return replace(request, sampling=sampling)
+        return replace(request, sampling=sampling, is_for_vllm=True)
     if template is None:
         raise InferenceRejectedError("this model has no chat template; ask it for a completion of a prompt instead")
     messages = [{key: value for key, value in message_for_template(message).items() if key != DROPPABLE}
@@ -34,7 +34,7 @@ def request_for_vllm(request: GenerationRequest, manifest: GeneratorManifest,
     prompt = render_chat(template, manifest.special_tokens, messages, request.tools)
     # vLLM puts these before every prompt, and a template mostly has done so already.
     prompt = prompt.removeprefix(manifest.prompt_prefix)
-    return replace(request, messages=None, tools=None, prompt=prompt, sampling=sampling)
+    return replace(request, messages=None, tools=None, prompt=prompt, sampling=sampling, is_for_vllm=True)
 
 
 def _sampling(given: dict, manifest: GeneratorManifest) -> dict:

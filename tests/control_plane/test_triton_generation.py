@@ -1,6 +1,8 @@
 """Requests and answers of a generator's stream, over a real gRPC server that plays Triton's part."""
 
+import collections
 import json
+import threading
 from concurrent import futures
 
 import grpc
@@ -9,6 +11,7 @@ import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor
 
+from control_plane import triton_generation
 from control_plane.errors import (
     BrokenModelError,
     GenerationError,
@@ -16,6 +19,7 @@ from control_plane.errors import (
     InferenceTimeoutError,
     ModelNotLoadedError,
     OverloadedError,
+    TritonUnavailableError,
 )
 from control_plane.generation.request import GenerationRequest
 from control_plane.triton_gateway import TritonGateway
@@ -24,20 +28,38 @@ HELLO = [{"role": "user", "content": "你好"}]
 
 
 class Triton(service_pb2_grpc.GRPCInferenceServiceServicer):
-    """Answers every stream with the outputs it was given, or with a status; keeps what it was asked."""
+    """Answers every stream with the outputs it was given, or with a status; keeps what it was asked.
+
+    `ended` are the keys of the requests that another request cancelled; `cut_off` is whether a stream was.
+    """
 
     def __init__(self) -> None:
         self.asked: list[dict] = []
         self.answers: list[dict] = []
         self.status: tuple[grpc.StatusCode, str] | None = None
-        self.cancelled = futures.Future()
+        self.goes_on, self.hears = False, True
+        self.ended: dict[str, threading.Event] = collections.defaultdict(threading.Event)
+        self.cut_off = threading.Event()
 
     def ModelStreamInfer(self, requests, context):
         [request] = list(requests)
-        self.asked.append({**_inputs(request), "model": request.model_name, "version": request.model_version})
-        context.add_callback(lambda: self.cancelled.set_result(True))
+        key = request.parameters["cancel"].string_param
+        if key:
+            if self.hears:
+                self.ended[key].set()
+            yield _response({"text_output": ""})
+            return
+        self.asked.append({**_inputs(request), "model": request.model_name, "version": request.model_version,
+                           **{name: value.string_param or value.bool_param
+                              for name, value in request.parameters.items()}})
+        is_over = threading.Event()
+        context.add_callback(lambda: is_over.is_set() or self.cut_off.set())
         for answer in self.answers:
             yield _response(answer)
+        if self.goes_on:
+            self.ended[request.parameters["request_key"].string_param].wait(20)
+            yield _response({"error_message": "CANCELLED: cancelled"})
+        is_over.set()
         if self.status:
             context.abort(*self.status)
 
@@ -74,6 +96,8 @@ def gateway(triton):
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     yield TritonGateway(f"127.0.0.1:{port}", "secret", 5, 5)
+    for event in triton.ended.values():
+        event.set()
     server.stop(None).wait()
 
 
@@ -114,7 +138,8 @@ def test_all_answers_of_vllms_responses_are_told_and_each_ends_once(gateway, tri
          "num_output_tokens": [1, 1]},
         {"text_output": ["c", ""], "finish_reason": ["length", "stop"], "num_input_tokens": 5,
          "num_output_tokens": [1, 0]}]
-    pieces = list(_generate(gateway, GenerationRequest(prompt="从前", sampling={"n": 2, "logprobs": 0})))
+    request = GenerationRequest(prompt="从前", sampling={"n": 2, "logprobs": 0}, is_for_vllm=True)
+    pieces = list(_generate(gateway, request))
     assert [(piece.index, piece.text, piece.finish_reason, piece.prompt_tokens, piece.completion_tokens)
             for piece in pieces] == [(0, "a", None, 5, 1), (1, "x", None, 5, 2), (0, "b", None, 5, 2),
                                      (1, "", "stop", 5, 3), (0, "c", "length", 5, 3)]
@@ -141,42 +166,60 @@ def test_arguments_of_earlier_calls_are_objects_as_chat_templates_want_them(gate
     assert [call["function"]["arguments"] for call in sent] == [{"city": "北京"}, "{broken"]
 
 
-@pytest.mark.parametrize(("code", "said", "error"), [
-    (grpc.StatusCode.INVALID_ARGUMENT, "temperature is -1", InferenceRejectedError),
-    (grpc.StatusCode.UNAVAILABLE, "too many requests wait: 64 of at most 64 sequences", OverloadedError),
-    (grpc.StatusCode.NOT_FOUND, "no such model", ModelNotLoadedError),
-    (grpc.StatusCode.INTERNAL, "the next token could not be computed: x", GenerationError),
+@pytest.mark.parametrize(("said", "error"), [
+    ("INVALID_ARGUMENT: temperature is -1", InferenceRejectedError),
+    ("UNAVAILABLE: too many requests wait: 64 of at most 64 sequences", OverloadedError),
+    ("INTERNAL: the next token could not be computed: x", GenerationError),
+    ("Request for unknown model: 'writer' is not found", ModelNotLoadedError),
+    ("Request for unknown model: 'writer' version 3 is not at ready state", ModelNotLoadedError),
+    ("Server is stopping, scheduler for model has stopped accepting new inference requests", TritonUnavailableError),
+    ("Stub process 'writer' is not healthy", BrokenModelError),
+    ("anything: else", GenerationError),
 ])
 @pytest.mark.parametrize("answers", [[], [{"text_output": "a"}]], ids=["at once", "in the middle"])
-def test_a_stream_that_fails_says_why(gateway, triton, code, said, error, answers):
-    triton.answers, triton.status = answers, (code, said)
-    with pytest.raises(error):
+def test_a_stream_that_fails_says_why(gateway, triton, said, error, answers):
+    triton.answers = [*answers, {"error_message": said}]
+    with pytest.raises(error) as failure:
         list(_generate(gateway, GenerationRequest(prompt="x")))
+    assert "INVALID_ARGUMENT" not in str(failure.value)
 
 
-def test_a_text_in_place_of_a_status_is_an_error_too(gateway, triton):
-    triton.answers = [{"error_message": "Stub process 'writer' is not healthy"}]
-    with pytest.raises(BrokenModelError, match="not healthy"):
+def test_a_stream_that_triton_ends_with_a_status_fails_too(gateway, triton):
+    triton.status = (grpc.StatusCode.UNAVAILABLE, "no connection")
+    with pytest.raises(TritonUnavailableError):
         list(_generate(gateway, GenerationRequest(prompt="x")))
 
 
 def test_a_stream_that_takes_too_long_is_a_timeout(gateway, triton):
-    def forever():
-        yield {"text_output": "a"}
-        triton.cancelled.result(20)
-
-    triton.answers = forever()
+    triton.answers, triton.goes_on = [{"text_output": "a"}], True
     with pytest.raises(InferenceTimeoutError, match=r"0\.2 s"):
         list(_generate(gateway, GenerationRequest(prompt="x"), timeout_s=0.2))
 
 
-def test_closing_the_pieces_cancels_the_stream(gateway, triton):
-    def forever():
-        yield {"text_output": "a"}
-        triton.cancelled.result(20)
+def test_closing_the_pieces_cancels_by_the_requests_key_and_reads_the_stream_to_its_end(gateway, triton):
+    triton.answers, triton.goes_on = [{"text_output": "a"}], True
+    pieces = _generate(gateway, GenerationRequest(prompt="x"))
+    next(pieces)
+    [asked] = triton.asked
+    assert not triton.ended[asked["request_key"]].is_set()
+    pieces.close()
+    assert triton.ended[asked["request_key"]].is_set()
+    assert not triton.cut_off.is_set()
 
-    triton.answers = forever()
+
+def test_a_stream_that_does_not_end_although_cancelled_is_cut_off(gateway, triton, monkeypatch):
+    monkeypatch.setattr(triton_generation, "_LEAVE_S", 0.3)
+    triton.answers, triton.goes_on, triton.hears = [{"text_output": "a"}], True, False
     pieces = _generate(gateway, GenerationRequest(prompt="x"))
     next(pieces)
     pieces.close()
-    assert triton.cancelled.result(20)
+    assert triton.cut_off.wait(20)
+
+
+def test_nvidias_vllm_knows_no_keys_and_has_its_stream_cut_off(gateway, triton):
+    triton.answers, triton.goes_on = [{"text_output": "a"}], True
+    pieces = _generate(gateway, GenerationRequest(prompt="x", is_for_vllm=True))
+    next(pieces)
+    pieces.close()
+    assert triton.cut_off.wait(20)
+    assert not {"request_key", "error_status"} & set(triton.asked[0])

@@ -6,6 +6,7 @@ import re
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,6 +22,7 @@ from tests.functional.platform import free_ports, http
 from tests.serving.generator.decoders import write_version
 
 GREEDY = {"temperature": 0, "max_tokens": 12, "ignore_eos": True}
+LONG = {"max_tokens": 240, "ignore_eos": True, "n": 16}  # not over before its client leaves
 START_TIMEOUT_S = 60
 
 
@@ -80,13 +82,13 @@ class GrpcStream:
         self.answers: queue.SimpleQueue = queue.SimpleQueue()
         self.client.start_stream(lambda result, error: self.answers.put((result, error)))
 
-    def ask(self, prompt: str, **sampling) -> None:
+    def ask(self, prompt: str, parameters: dict | None = None, **sampling) -> None:
         inputs = []
         for name, value, kind in [("text_input", prompt.encode(), "BYTES"), ("stream", True, "BOOL"),
                                   ("sampling_parameters", json.dumps(sampling).encode(), "BYTES")]:
             inputs.append(triton.InferInput(name, [1], kind))
             inputs[-1].set_data_from_numpy(np.array([value], dtype=bool if kind == "BOOL" else object))
-        self.client.async_stream_infer("tiny", inputs)
+        self.client.async_stream_infer("tiny", inputs, parameters=parameters)
 
     def text(self) -> str:
         """Return the whole answer."""
@@ -164,16 +166,34 @@ def test_a_wrong_request_is_refused_with_the_reason_and_disturbs_nobody(server, 
 
 def test_clients_that_leave_free_their_slots(server):
     before = metric(server, "cancelled_total")
-    for number in range(6):
-        stream = GrpcStream(server)
-        stream.ask("go on", max_tokens=240, ignore_eos=True, n=16)  # not over before its client leaves
-        if number % 2:
-            stream.answers.get(timeout=20)
-        stream.client.stop_stream(cancel_requests=True)
-        stream.client.close()
+    for _ in range(3):
+        waiting = GrpcStream(server)
+        waiting.ask("go on", **LONG)
+        # Once it answers, this tritonserver may die of it (docs/decisions/0012).
+        waiting.client.stop_stream(cancel_requests=True)
+        waiting.client.close()
+        answering = HTTPConnection(server.url.split("/")[2], timeout=20)
+        answering.request("POST", "/v2/models/tiny/generate_stream",
+                          json.dumps({"text_input": "go on", "stream": True, **LONG}))
+        assert answering.getresponse().readline().startswith(b"data:")
+        answering.close()
     wait_for_metric(server, "running", lambda value: value == 0)
     wait_for_metric(server, "cancelled_total", lambda value: value >= before + 3)
     assert generate(server, text_input="Hello", **GREEDY).status == 200
+
+
+def test_a_stream_is_cancelled_by_its_key_while_it_answers(server):
+    stream = GrpcStream(server)
+    stream.ask("go on", {"request_key": "mine", "error_status": True}, **LONG)
+    stream.answers.get(timeout=20)
+    assert generate(server, cancel="another").status == 200
+    answer = generate(server, cancel="mine")
+    assert (answer.status, answer.body["text_output"]) == (200, "")
+    while (error := stream.answers.get(timeout=20)[1]) is None:
+        pass
+    assert error.message() == "CANCELLED: cancelled"
+    stream.client.close()
+    wait_for_metric(server, "running", lambda value: value == 0)
 
 
 def test_metrics_count_tokens_and_times(server):

@@ -21,7 +21,7 @@ OWNERS = {
     # The first talks to servers, the second for it where answers stream; the others use message classes only.
     "tritonclient": ("control_plane/triton_gateway.py", "control_plane/triton_generation.py",
                      "control_plane/triton_messages.py", "control_plane/triton_config.py"),
-    "grpc": "control_plane/triton_gateway.py",
+    "grpc": ("control_plane/triton_gateway.py", "control_plane/triton_generation.py"),
     "alembic": "control_plane/database/",
     "sqlalchemy": "control_plane/",
     "httpx": "control_plane/providers/openai_endpoint.py",

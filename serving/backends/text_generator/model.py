@@ -14,7 +14,7 @@ from export.contract import ConchError
 from serving.backends.text_encoder.threads import threads_per_instance
 from serving.backends.text_generator.generation_metrics import GenerationMetrics
 from serving.backends.text_generator.replies import StreamedReply, WholeReply
-from serving.backends.text_generator.request_inputs import RequestInputs, read_inputs
+from serving.backends.text_generator.request_inputs import Call, RequestInputs, read_call, read_inputs
 from serving.backends.text_generator.response_thread import ResponseThread
 from serving.cores import available_cores
 from serving.generator.events import GenerationRequest
@@ -50,29 +50,32 @@ class TritonPythonModel:
     def execute(self, requests: list) -> None:
         """Hand the requests to the engine; each is answered through its own sender."""
         for request in requests:
-            sender = request.get_response_sender()
+            call = read_call(request)
+            if call.cancels is not None:
+                self._responses.cancel(call)
+                continue
             try:
-                self._begin(read_inputs(request, pb_utils), sender)
+                self._begin(read_inputs(request, pb_utils), call)
             # Whatever is wrong with one request is that request's error; the model goes on.
             except Exception as error:
-                self._responses.refuse(sender, error)
+                self._responses.refuse(call, error)
 
     def finalize(self) -> None:
         """End what runs; Triton waits for running requests before it calls this."""
         self._generator.close()
         self._responses.close()
 
-    def _begin(self, inputs: RequestInputs, sender) -> None:
+    def _begin(self, inputs: RequestInputs, call: Call) -> None:
         is_chat = inputs.messages is not None
         prompt, dropped = inputs.prompt, 0
         if is_chat:
             prompt, dropped = self._generator.render_to_fit(inputs.messages, inputs.tools, inputs.sampling)
         request = self._generator.prepare(prompt, inputs.sampling, self._responses.add, is_chat)
-        self._responses.open(request, sender, self._reply_to(request, inputs, prompt, dropped))
+        self._responses.open(request, call, self._reply_to(request, inputs, prompt, dropped))
         try:
             self._generator.submit(request)
         except ConchError as error:
-            self._responses.refuse(sender, error, request)
+            self._responses.refuse(call, error, request)
 
     def _reply_to(self, request: GenerationRequest, inputs: RequestInputs, prompt: str,
                   dropped: int) -> StreamedReply | WholeReply:

@@ -25,6 +25,8 @@ from serving.generator.sampling import TokenLogprob
 
 Outputs = dict[str, np.ndarray]
 
+NO_TEXT: Outputs = {TEXT_OUTPUT: np.array([b""], dtype=object)}
+
 
 class StreamedReply:
     """A response for each event."""

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from export.contract import (
+    CANCEL_PARAMETER,
+    ERROR_STATUS_PARAMETER,
     EXCLUDE_PROMPT_INPUT,
+    KEY_PARAMETER,
     MESSAGES_INPUT,
     PROMPT_INPUT,
     RETURN_CUMULATIVE_LOGPROB_INPUT,
@@ -21,8 +24,19 @@ from serving.errors import InvalidGenerationError
 
 _RETURN_INPUTS = (RETURN_FINISH_REASON_INPUT, RETURN_CUMULATIVE_LOGPROB_INPUT, RETURN_INPUT_TOKENS_INPUT,
                   RETURN_OUTPUT_TOKENS_INPUT)
-# Request parameters that are Triton's own.
+# Request parameters that are no sampling parameters: Triton's own, and those of the call.
 _TRITON_PREFIX = "triton_"
+_CALL_PARAMETERS = (KEY_PARAMETER, CANCEL_PARAMETER, ERROR_STATUS_PARAMETER)
+
+
+@dataclass(frozen=True)
+class Call:
+    """How one request is answered."""
+
+    sender: object             # Triton's InferenceResponseSender
+    key: str | None = None     # by which its client may cancel it
+    cancels: str | None = None  # key of the request that this one cancels, and nothing more
+    tells_status: bool = False  # whether errors begin with their status
 
 
 @dataclass(frozen=True)
@@ -36,6 +50,13 @@ class RequestInputs:
     streams: bool
     includes_prompt: bool
     told: frozenset[str]           # the return_… inputs that are true
+
+
+def read_call(request) -> Call:
+    """Read how a request is to be answered."""
+    given = _parameters(request)
+    return Call(request.get_response_sender(), given.get(KEY_PARAMETER), given.get(CANCEL_PARAMETER),
+                bool(given.get(ERROR_STATUS_PARAMETER)))
 
 
 def read_inputs(request, pb_utils) -> RequestInputs:
@@ -53,15 +74,19 @@ def read_inputs(request, pb_utils) -> RequestInputs:
     # As in Triton's vLLM backend the prompt stands before the text unless the request streams or says otherwise.
     includes = messages is None and not streams and not excludes
     return RequestInputs(prompt, messages, _json(TOOLS_INPUT, scalar(TOOLS_INPUT)),
-                         _sampling(scalar(SAMPLING_INPUT), request.parameters()), streams, includes,
+                         _sampling(scalar(SAMPLING_INPUT), _parameters(request)), streams, includes,
                          frozenset(name for name in _RETURN_INPUTS if scalar(name)))
 
 
-def _sampling(raw: bytes | None, request_parameters: str) -> Mapping[str, Any]:
+def _parameters(request) -> dict[str, Any]:
+    return json.loads(request.parameters() or "{}")
+
+
+def _sampling(raw: bytes | None, given: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return sampling parameters: the tensor, without it the parameters of the request, as Triton's vLLM backend."""
     if raw is None:
-        given = json.loads(request_parameters or "{}")
-        return {name: value for name, value in given.items() if not name.startswith(_TRITON_PREFIX)}
+        return {name: value for name, value in given.items()
+                if not name.startswith(_TRITON_PREFIX) and name not in _CALL_PARAMETERS}
     sampling = _json(SAMPLING_INPUT, raw)
     if not isinstance(sampling, dict):
         raise InvalidGenerationError(f"{SAMPLING_INPUT} must be a JSON object")

@@ -10,7 +10,8 @@ import time
 from dataclasses import dataclass
 
 from serving.backends.text_generator.generation_metrics import GenerationMetrics
-from serving.backends.text_generator.replies import StreamedReply, WholeReply
+from serving.backends.text_generator.replies import NO_TEXT, Outputs, StreamedReply, WholeReply
+from serving.backends.text_generator.request_inputs import Call
 from serving.errors import ComputationError, GenerateError, QueueFullError, QueueTimeoutError
 from serving.generator.events import CANCELLED, GenerationEvent, GenerationRequest
 from serving.generator.generator import TextGenerator
@@ -18,11 +19,13 @@ from serving.generator.generator import TextGenerator
 # How soon a client's leaving is noticed, and how often metrics are told; each costs Triton a message.
 _POLL_S = 0.05
 _METRICS_S = 1.0
+# Triton's names of gRPC's statuses, where they differ.
+_TRITON_NAMES = {"INVALID_ARGUMENT": "INVALID_ARG"}
 
 
 @dataclass
 class _Open:
-    sender: object
+    call: Call
     reply: StreamedReply | WholeReply
 
 
@@ -38,17 +41,21 @@ class ResponseThread:
         self._thread = threading.Thread(target=self._loop, name="responses", daemon=True)
         self._thread.start()
 
-    def open(self, request: GenerationRequest, sender, reply: StreamedReply | WholeReply) -> None:
+    def open(self, request: GenerationRequest, call: Call, reply: StreamedReply | WholeReply) -> None:
         """Expect the events of a request; before it is submitted."""
-        self._inbox.put(lambda: self._open.__setitem__(request, _Open(sender, reply)))
+        self._inbox.put(lambda: self._open.__setitem__(request, _Open(call, reply)))
 
     def add(self, request: GenerationRequest, event: GenerationEvent) -> None:
         """Answer with an event; the sink of every request."""
         self._inbox.put(lambda: self._answer(request, event))
 
-    def refuse(self, sender, error: Exception, request: GenerationRequest | None = None) -> None:
+    def refuse(self, call: Call, error: Exception, request: GenerationRequest | None = None) -> None:
         """Answer a request that does not run with an error."""
-        self._inbox.put(lambda: self._fail(sender, error, request))
+        self._inbox.put(lambda: self._fail(call, error, request))
+
+    def cancel(self, call: Call) -> None:
+        """Cancel the request that has the key which `call` states, if it still runs, and answer with an empty text."""
+        self._inbox.put(lambda: self._cancel_by_key(call))
 
     def close(self) -> None:
         """Send what there is and end the thread."""
@@ -79,42 +86,53 @@ class ResponseThread:
         if entry is None:  # Another sequence of the request failed already.
             return
         if event.error is not None:
-            self._fail(entry.sender, event.error, request)
+            self._fail(entry.call, event.error, request)
         elif event.finish_reason == CANCELLED:
-            self._send_error(entry.sender, "cancelled", self._pb_utils.TritonError.CANCELLED)
+            self._send_error(entry.call, "cancelled", "CANCELLED")
             self._open.pop(request)
         else:
             outputs, is_last = entry.reply.add(event)
             if outputs is not None:
-                tensors = [self._pb_utils.Tensor(name, array) for name, array in outputs.items()]
-                self._send(entry.sender, self._pb_utils.InferenceResponse(tensors), is_last)
+                self._send_outputs(entry.call, outputs, is_last)
             if is_last:
                 self._open.pop(request)
 
-    def _fail(self, sender, error: Exception, request: GenerationRequest | None) -> None:
+    def _fail(self, call: Call, error: Exception, request: GenerationRequest | None) -> None:
         if self._open.pop(request, None) is not None:
             self._generator.cancel(request)
-        self._send_error(sender, str(error), self._code_of(error))
+        self._send_error(call, str(error), _status_of(error))
 
-    def _send_error(self, sender, message: str, code: int) -> None:
-        error = self._pb_utils.TritonError(message, code)
-        self._send(sender, self._pb_utils.InferenceResponse(error=error), is_last=True)
+    def _send_error(self, call: Call, message: str, status: str) -> None:
+        code = getattr(self._pb_utils.TritonError, _TRITON_NAMES.get(status, status))
+        error = self._pb_utils.TritonError(f"{status}: {message}" if call.tells_status else message, code)
+        self._send(call, self._pb_utils.InferenceResponse(error=error), is_last=True)
 
-    def _send(self, sender, response, is_last: bool) -> None:
+    def _send_outputs(self, call: Call, outputs: Outputs, is_last: bool) -> None:
+        tensors = [self._pb_utils.Tensor(name, array) for name, array in outputs.items()]
+        self._send(call, self._pb_utils.InferenceResponse(tensors), is_last)
+
+    def _send(self, call: Call, response, is_last: bool) -> None:
         flags = self._pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL if is_last else 0
-        sender.send(response, flags)
+        call.sender.send(response, flags)
+
+    def _cancel_by_key(self, call: Call) -> None:
+        for request, entry in self._open.items():
+            if entry.call.key == call.cancels:
+                self._generator.cancel(request)
+        self._send_outputs(call, NO_TEXT, is_last=True)
 
     def _cancel_abandoned(self) -> None:
         for request, entry in self._open.items():
-            if entry.sender.is_cancelled():
+            if entry.call.sender.is_cancelled():
                 self._generator.cancel(request)
 
-    def _code_of(self, error: Exception) -> int:
-        codes = self._pb_utils.TritonError
-        if isinstance(error, QueueFullError | QueueTimeoutError):
-            return codes.UNAVAILABLE
-        is_clients = isinstance(error, GenerateError) and not isinstance(error, ComputationError)
-        return codes.INVALID_ARG if is_clients else codes.INTERNAL
+
+def _status_of(error: Exception) -> str:
+    """Return the name of the gRPC status that says whose fault it is."""
+    if isinstance(error, QueueFullError | QueueTimeoutError):
+        return "UNAVAILABLE"
+    is_clients = isinstance(error, GenerateError) and not isinstance(error, ComputationError)
+    return "INVALID_ARGUMENT" if is_clients else "INTERNAL"
 
 
 def _nothing() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from serving.backends.text_generator.generation_metrics import GenerationMetrics
 from serving.backends.text_generator.replies import StreamedReply, WholeReply
-from serving.backends.text_generator.request_inputs import RequestInputs, read_inputs
+from serving.backends.text_generator.request_inputs import Call, RequestInputs, read_call, read_inputs
 from serving.backends.text_generator.response_thread import ResponseThread
 from serving.errors import ComputationError, InvalidGenerationError, QueueFullError
 from serving.generator.events import GenerationEvent
@@ -64,7 +64,8 @@ def request(parameters: str = "", **tensors):
     arrays = {name: np.array([value.encode() if isinstance(value, str) else value], dtype=object)
               for name, value in tensors.items()}
     return SimpleNamespace(tensors={name: SimpleNamespace(as_numpy=lambda array=array: array)
-                                    for name, array in arrays.items()}, parameters=lambda: parameters)
+                                    for name, array in arrays.items()}, parameters=lambda: parameters,
+                           get_response_sender=lambda: "sender")
 
 
 def test_inputs_are_read_by_the_names_of_tritons_vllm_backend():
@@ -100,6 +101,13 @@ def test_messages_come_as_json_and_are_never_repeated():
 def test_wrong_inputs_are_refused_by_name(tensors, words):
     with pytest.raises(InvalidGenerationError, match=words):
         read_inputs(request(**tensors), FAKE_TRITON)
+
+
+def test_how_to_answer_is_read_from_parameters_that_are_no_sampling_parameters():
+    asked = request('{"request_key": "k", "error_status": true, "max_tokens": 3}', text_input="a")
+    assert read_call(asked) == Call("sender", key="k", tells_status=True)
+    assert read_inputs(asked, FAKE_TRITON).sampling == {"max_tokens": 3}
+    assert read_call(request('{"cancel": "k"}')) == Call("sender", cancels="k")
 
 
 def streamed(told: tuple[str, ...] = (), sequences: int = 1, has_logprobs: bool = False) -> StreamedReply:
@@ -170,7 +178,7 @@ def responses():
 def test_events_become_responses_and_the_last_one_closes(responses):
     thread, _ = responses
     sender, asked = Sender(), object()
-    thread.open(asked, sender, streamed())
+    thread.open(asked, Call(sender), streamed())
     thread.add(asked, GenerationEvent(0, "a", 1))
     thread.add(asked, GenerationEvent(0, "b", 2, finish_reason="stop"))
     sent = [sender.sent.get(timeout=5) for _ in range(2)]
@@ -182,7 +190,7 @@ def test_events_become_responses_and_the_last_one_closes(responses):
     (ComputationError("failed"), "internal"), (KeyError("bug"), "internal")])
 def test_errors_have_the_code_that_says_whose_fault_it_is(responses, error, code):
     sender = Sender()
-    responses[0].refuse(sender, error)
+    responses[0].refuse(Call(sender), error)
     response, flags = sender.sent.get(timeout=5)
     assert (response.error.code, response.error.message, flags) == (code, str(error), 1)
 
@@ -190,7 +198,7 @@ def test_errors_have_the_code_that_says_whose_fault_it_is(responses, error, code
 def test_a_sequence_that_fails_ends_its_whole_request_once(responses):
     thread, cancelled = responses
     sender, asked = Sender(), object()
-    thread.open(asked, sender, streamed(sequences=2))
+    thread.open(asked, Call(sender), streamed(sequences=2))
     for index in (0, 1):
         thread.add(asked, GenerationEvent(index, "", 0, finish_reason="error", error=ComputationError("failed")))
     assert sender.sent.get(timeout=5)[0].error.message == "failed"
@@ -202,11 +210,35 @@ def test_a_sequence_that_fails_ends_its_whole_request_once(responses):
 def test_a_client_that_has_gone_has_its_request_cancelled(responses):
     thread, cancelled = responses
     sender, asked = Sender(is_cancelled=True), object()
-    thread.open(asked, sender, streamed())
+    thread.open(asked, Call(sender), streamed())
     assert cancelled.get(timeout=5) is asked
     thread.add(asked, GenerationEvent(0, "", 1, finish_reason="cancelled"))
     response, flags = sender.sent.get(timeout=5)
     assert (response.error.code, flags) == ("cancelled", 1)
+
+
+def test_a_request_is_cancelled_by_its_key_and_no_other(responses):
+    thread, cancelled = responses
+    others, asked, sender = object(), object(), Sender()
+    thread.open(others, Call(Sender(), key="other"), streamed())
+    thread.open(asked, Call(Sender(), key="mine"), streamed())
+    thread.cancel(Call(sender, cancels="mine"))
+    response, flags = sender.sent.get(timeout=5)
+    assert (response.outputs["text_output"], flags) == ([b""], 1)
+    assert cancelled.get(timeout=5) is asked
+    assert cancelled.empty()
+
+
+def test_cancelling_what_has_ended_is_no_error(responses):
+    sender = Sender()
+    responses[0].cancel(Call(sender, cancels="long ago"))
+    assert sender.sent.get(timeout=5)[0].error is None
+
+
+def test_who_asks_for_it_is_told_the_status_in_the_error(responses):
+    sender = Sender()
+    responses[0].refuse(Call(sender, tells_status=True), InvalidGenerationError("wrong"))
+    assert sender.sent.get(timeout=5)[0].error.message == "INVALID_ARGUMENT: wrong"
 
 
 def test_metrics_follow_the_statistics_and_buckets_add_up():
