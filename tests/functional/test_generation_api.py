@@ -267,10 +267,12 @@ def test_a_client_that_leaves_frees_its_slots(served, client):
         return metric(served, "cancelled_total") > before
 
     wait_until(is_cancelled, timeout_s=60)
-    assert text_of(chat(client))
+    # Who has left counts among MAX_GENERATIONS until what was on its way is read.
+    assert text_of(chat(client.with_options(max_retries=5)))
 
 
 def test_many_at_once_each_get_the_text_that_they_get_alone(client):
+    client = client.with_options(max_retries=5)
     questions = [[{"role": "user", "content": f"第{number}个问题"}] for number in range(6)]
     alone = [text_of(chat(client, messages)) for messages in questions]
     with ThreadPoolExecutor(MAX_GENERATIONS) as pool:
