@@ -143,6 +143,11 @@ class Platform:
 
     def _start_triton(self, services: Services) -> None:
         settings = self._settings
+        try:  # Triton wants a directory, also for models that are yet to be exported.
+            settings.model_repository.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LaunchError(f"the model repository {settings.model_repository} cannot be made ({error.strerror}); "
+                              "set CONCH_MODEL_REPOSITORY to a directory") from error
         distribution = find_distribution()
         options = ServerOptions(
             model_repository=settings.model_repository,

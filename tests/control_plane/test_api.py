@@ -7,6 +7,7 @@ a connection; Triton is a fake.
 
 import threading
 from collections.abc import Iterator
+from http import HTTPStatus
 
 import pytest
 import schemathesis
@@ -85,11 +86,22 @@ def app(tmp_path_factory):
             if is_needed and not services_of(app).store.find(name).should_be_loaded:
                 services_of(app).lifecycle.load(name, Change("test"))
 
+    begun_for = None  # the route that labelling was begun anew for, until something is changed
+
     @app.before_request
     def begin_labelling_anew() -> None:
         """What was labelled, merged or retired takes that once."""
-        if request.path.startswith(TUNING):
+        nonlocal begun_for
+        if request.path.startswith(TUNING) and begun_for != request.url_rule:
             begin_anew(services_of(app), request.path)
+            begun_for = request.url_rule
+
+    @app.after_request
+    def notice_change(response):
+        nonlocal begun_for
+        if request.method != "GET" and response.status_code < HTTPStatus.BAD_REQUEST:
+            begun_for = None
+        return response
 
     services_of(app).lifecycle.load("fast", Change("test"))
     services_of(app).lifecycle.activate("fast", 1, Change("test"))

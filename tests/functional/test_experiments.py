@@ -22,6 +22,7 @@ EXPERIMENTS = "/api/v1/model-tuning/experiments"
 VERSION_OF = {"control": "1", "treatment": "2"}
 SUBJECTS_OF_AN_ARM = 8
 CLIENTS = 4
+PAUSE_S = 0.05  # of each client after an answer: other tests run beside
 TEXTS = [f"{when}我的{what}怎么样" for when in ("今年", "明年", "下个月", "这周", "今天", "明天")
          for what in ("财运", "感情", "事业", "健康", "学业", "婚姻")]
 
@@ -115,6 +116,7 @@ def test_a_treatment_that_is_lost_is_aborted_by_the_controller_and_fails_no_requ
     def keep_asking(subject: str, arm: str) -> None:
         while not stop.is_set():
             answers.append((arm, ask(served, TEXTS[0], subject)))
+            time.sleep(PAUSE_S)
 
     def answered_by() -> set[tuple[str, str, bool]]:
         return {(arm, answer["model_version"], bool(answer["failed_stages"])) for arm, answer in answers}

@@ -1,6 +1,5 @@
 """An export over REST on a running platform: accepted, followed, published, taken up after everything was killed."""
 
-import shutil
 import time
 
 import psutil
@@ -11,21 +10,22 @@ from tests.functional.platform import ServedPlatform, wait_until
 
 JOBS = "/api/v1/jobs"
 LIMIT_S = 240
+CATALOG = '[[models]]\nalias = "small"\ntask = "embedding"\nsources = [{{ kind = "path", path = "{path}" }}]\n'
 
 
 @pytest.fixture(scope="module")
-def served(exported, tmp_path_factory):
-    """A platform with a repository of its own and the checkpoints that `fast` was exported from."""
+def served(small_checkpoint, tmp_path_factory):
+    """A platform with an empty repository and a small checkpoint in its catalog."""
     home = tmp_path_factory.mktemp("jobs")
-    (home / "checkpoints").symlink_to(exported.parent / "checkpoints")
-    platform = ServedPlatform(home, shutil.copytree(exported, home / "model_repository")).start()
+    (home / "catalog.toml").write_text(CATALOG.format(path=small_checkpoint), encoding="utf-8")
+    platform = ServedPlatform(home, home / "model_repository", CONCH_PRELOAD_MODELS=",").start()
     yield platform
     platform.stop()
 
 
 def submit(served, key: str | None = None):
     headers = {"Idempotency-Key": key} if key else None
-    answer = served.rest("POST", "/api/v1/models/export", {"model": "fast"}, headers)
+    answer = served.rest("POST", "/api/v1/models/export", {"model": "small", "precision": "fp32"}, headers)
     assert answer.status == 202, answer
     return answer
 
@@ -52,8 +52,8 @@ def job_processes(served) -> list[psutil.Process]:
 
 def published(served) -> list[int]:
     """Return the versions of the model; fails where a part of another one is left."""
-    assert list((served.repository / "fast").glob(".staging*")) == []
-    return version_numbers(served.repository / "fast")
+    assert list((served.repository / "small").glob(".staging*")) == []
+    return version_numbers(served.repository / "small")
 
 
 def test_an_export_over_rest_publishes_a_version_that_can_be_activated(served):
@@ -67,13 +67,14 @@ def test_an_export_over_rest_publishes_a_version_that_can_be_activated(served):
     assert len(set(progress)) > 3
     last = seen[-1]
     version = last["result"]["version"]
-    assert (last["result"]["model"], last["attempts"], published(served)) == ("fast", 1, [*versions, version])
+    assert (last["result"]["model"], last["attempts"], published(served)) == ("small", 1, [*versions, version])
     assert last["result"]["parity"]["min_cosine"] >= 0.9999
     steps = [line["line"] for line in last["log"]]
     assert steps[2:-1] == ["fetch checkpoint", "load checkpoint", "trace graph", "fit engine", "write tokenizer",
                            "prove parity", "publish"]
-    assert served.rest("POST", f"/api/v1/models/fast/versions/{version}/activate", {}).status == 200
-    assert served.rest("POST", "/api/v1/models/embedding", {"text": "x"}).body["model_version"] == str(version)
+    assert served.rest("POST", f"/api/v1/models/small/versions/{version}/activate", {}).status == 200
+    assert served.rest("POST", "/api/v1/models/embedding",
+                       {"text": "x", "model_type": "small"}).body["model_version"] == str(version)
     assert [job["id"] for job in served.rest("GET", f"{JOBS}?state=succeeded&kind=export").body["jobs"]] == [job_id]
 
 

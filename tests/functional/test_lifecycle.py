@@ -16,6 +16,7 @@ from tests.functional.platform import ServedPlatform, text_tensor, wait_until
 VERSIONS = "/api/v1/models/fast/versions"
 EMBED = "/api/v1/models/embedding", {"text": "今天天气怎么样"}
 CLIENTS = 16
+PAUSE_S = 0.05  # of each client after an answer: other tests run beside
 SWITCHES = 20
 
 
@@ -184,6 +185,7 @@ def test_twenty_switches_under_load_fail_no_request(served):
                 failures.append("another vector")
             else:
                 answers.append((asked, time.monotonic(), int(answer.body["model_version"])))
+            time.sleep(PAUSE_S)
 
     clients = [threading.Thread(target=ask) for _ in range(CLIENTS)]
     for client in clients:

@@ -174,6 +174,15 @@ def test_missing_model_is_one_line_that_names_the_command(served):
     assert "run `conch export balanced`" in run.stderr.splitlines()[-1]
 
 
+def test_a_repository_that_cannot_be_made_is_one_line_that_names_the_setting(served):
+    served.environment |= {"CONCH_PRELOAD_MODELS": ",", "CONCH_MODEL_REPOSITORY": str(served.home / "file" / "models")}
+    served.home.mkdir(exist_ok=True)
+    (served.home / "file").touch()
+    run = subprocess.run([CONCH, "serve"], env=served.environment, capture_output=True, text=True, timeout=30)
+    assert run.returncode == 1
+    assert "set CONCH_MODEL_REPOSITORY to a directory" in run.stderr.splitlines()[-1]
+
+
 def test_triton_dying_while_the_control_plane_starts_is_reported_at_once(served):
     served.launch()
     log = served.home / "logs" / "control-plane.log"  # made when gunicorn is started

@@ -19,6 +19,7 @@ from tests.export.checkpoints import build_checkpoint
 from tests.functional.platform import CONCH, ServedPlatform, wait_until
 
 CLIENTS = 8
+PAUSE_S = 0.05  # of each client after an answer: other tests run beside
 QUESTION = {"question": "我明年财运怎么样"}
 CATALOG = '[[models]]\nalias = "small-encoder"\ntask = "embedding"\nsources = [{{ kind = "path", path = "{path}" }}]\n'
 
@@ -60,6 +61,7 @@ def test_the_loop_goes_from_questions_to_a_rollback_and_no_client_notices(served
     def ask():
         while not stop.is_set():
             statuses.append(served.rest("POST", "/api/v1/intents/predict", QUESTION).status)
+            time.sleep(PAUSE_S)
 
     def say(line: str) -> None:
         said.append(line)

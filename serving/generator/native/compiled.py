@@ -4,10 +4,12 @@ numba's own cache looks at the file of the function that Python calls, and at no
 any of our files is another.
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numba
@@ -30,13 +32,25 @@ def compiled(function: Callable) -> Callable:
 
 def call_first(function: Callable, *arguments) -> None:
     """Call a compiled function for the first time; where what is kept of it is damaged, it is compiled again."""
-    try:
-        function(*arguments)
-    except Exception:  # Of pickle, LLVM or the disk. Whatever remains is raised by the second call.
-        folder = _folder()
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
-        function(*arguments)
+    folder = _folder()
+    with _alone_in(folder):
+        try:
+            function(*arguments)
+        except Exception:  # Of pickle, LLVM or the disk. Whatever remains is raised by the second call.
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+            function(*arguments)
+
+
+@contextmanager
+def _alone_in(folder: Path | None) -> Iterator[None]:
+    """Wait for a process that compiles the same: what it compiled is in the folder then."""
+    if folder is None:
+        yield
+        return
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _folder() -> Path | None:

@@ -2,6 +2,7 @@
 
 import os
 import runpy
+import threading
 from pickle import UnpicklingError
 
 import numpy as np
@@ -53,3 +54,13 @@ def test_what_is_damaged_is_compiled_again(sources):
     compiled.call_first(load(), numbers)
     assert numbers[0] == 2
     assert len(list((sources / "kept").rglob("*.nb?"))) == 2
+
+
+def test_of_two_processes_that_need_the_same_one_compiles_and_the_other_waits(sources):
+    called = threading.Event()
+    other = threading.Thread(target=lambda: compiled.call_first(called.set))
+    with compiled._alone_in(compiled._folder()):  # As if it were another process: the lock is the open file's.
+        other.start()
+        assert not called.wait(0.3)
+    other.join(20)
+    assert called.is_set()
