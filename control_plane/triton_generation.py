@@ -41,7 +41,7 @@ from export.contract import (
 # How long after its time limit a stream is cut off; until then whoever reads it can end it in peace.
 _GRACE_S = 1
 # How long a cancelled generation may take to end before its stream is cut off.
-_LEAVE_S = 5
+_LEAVE_S = 30
 _NOT_YET = "None"  # finish_reason before the end, as vLLM writes it
 
 
@@ -84,7 +84,8 @@ def stream_generation(service: service_pb2_grpc.GRPCInferenceServiceStub, model:
         if request.is_for_vllm:
             call.cancel()
         elif not call.done():
-            _leave(service, call, message)
+            # What is on its way may be megabytes; nobody need wait for it.
+            threading.Thread(target=_leave, args=(service, call, message), name="leave", daemon=True).start()
 
 
 def _leave(service: service_pb2_grpc.GRPCInferenceServiceStub, call: grpc.Call,

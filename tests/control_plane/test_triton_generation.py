@@ -30,7 +30,8 @@ HELLO = [{"role": "user", "content": "你好"}]
 class Triton(service_pb2_grpc.GRPCInferenceServiceServicer):
     """Answers every stream with the outputs it was given, or with a status; keeps what it was asked.
 
-    `ended` are the keys of the requests that another request cancelled; `cut_off` is whether a stream was.
+    `ended` are the keys of the requests that another request cancelled; `is_over` is set when a stream was read to its
+    end, `cut_off` when it was not.
     """
 
     def __init__(self) -> None:
@@ -39,7 +40,7 @@ class Triton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.status: tuple[grpc.StatusCode, str] | None = None
         self.goes_on, self.hears = False, True
         self.ended: dict[str, threading.Event] = collections.defaultdict(threading.Event)
-        self.cut_off = threading.Event()
+        self.is_over, self.cut_off = threading.Event(), threading.Event()
 
     def ModelStreamInfer(self, requests, context):
         [request] = list(requests)
@@ -52,14 +53,13 @@ class Triton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.asked.append({**_inputs(request), "model": request.model_name, "version": request.model_version,
                            **{name: value.string_param or value.bool_param
                               for name, value in request.parameters.items()}})
-        is_over = threading.Event()
-        context.add_callback(lambda: is_over.is_set() or self.cut_off.set())
+        context.add_callback(lambda: self.is_over.is_set() or self.cut_off.set())
         for answer in self.answers:
             yield _response(answer)
         if self.goes_on:
             self.ended[request.parameters["request_key"].string_param].wait(20)
             yield _response({"error_message": "CANCELLED: cancelled"})
-        is_over.set()
+        self.is_over.set()
         if self.status:
             context.abort(*self.status)
 
@@ -203,7 +203,8 @@ def test_closing_the_pieces_cancels_by_the_requests_key_and_reads_the_stream_to_
     [asked] = triton.asked
     assert not triton.ended[asked["request_key"]].is_set()
     pieces.close()
-    assert triton.ended[asked["request_key"]].is_set()
+    assert triton.ended[asked["request_key"]].wait(20)
+    assert triton.is_over.wait(20)
     assert not triton.cut_off.is_set()
 
 
