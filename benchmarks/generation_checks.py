@@ -37,7 +37,7 @@ def count_different(address: str, count: int) -> dict[str, int]:
 
 
 def cancel_many(triton: GenerationTriton, count: int) -> dict[str, int]:
-    """Let `count` clients leave at random moments, every second one by closing its connection.
+    """Let `count` clients leave at random moments, every second one by closing its connection, the others by their key.
 
     Returns what is still in a slot when that had time to end, and the memory before and after.
     """
