@@ -9,7 +9,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numba
@@ -49,7 +49,8 @@ def _alone_in(folder: Path | None) -> Iterator[None]:
         yield
         return
     with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        with suppress(OSError):  # Of a file system that knows no locks: then both compile.
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
